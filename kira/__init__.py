@@ -1,0 +1,1 @@
+"""Everything the Space needs to answer; knows nothing of training."""

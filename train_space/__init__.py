@@ -1,0 +1,1 @@
+"""Everything that makes the artifacts: prepare, train, evaluate, publish."""

@@ -1,0 +1,149 @@
+"""One validated dataclass that says everything a run depends on; every field is documented in place.
+
+Presets are the YAML files of recipes/; a run dumps its recipe beside its results.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+from kira.errors import UserError
+
+PRESETS = Path(__file__).resolve().parent.parent / "recipes"
+SOURCES = ("flashcards", "medquad", "hpo", "jsonl")
+
+
+def _field(default, doc, *, minimum=None, maximum=None, choices=None):
+    return field(default=default, metadata={"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Validated on construction: UserError names the field and what it takes."""
+
+    name: str = _field("", "name of the run; its files lie in a folder of this name")
+
+    source: str = _field("flashcards", "which loader reads the rows", choices=SOURCES)
+    source_location: str = _field("", "Hub dataset id or local path of the rows; empty for hpo, which reads a package")
+    source_revision: str = _field("", "commit sha, tag or branch of a Hub source; empty: resolved once and recorded")
+    source_licence: str = _field("", "licence of the source as its owner states it; must be known before publication")
+    sample_rows: int = _field(3000, "rows kept after cleaning, stratified by topic", minimum=10, maximum=10_000_000)
+    max_answer_words: int = _field(400, "rows with longer answers are dropped, and counted", minimum=5, maximum=100_000)
+    split: str = _field("topic", "topic: no topic on two sides; random: the ancestor's, which leaks",
+                        choices=("topic", "random"))
+    validation_share: float = _field(0.1, "share of rows that steers training", minimum=0.0, maximum=0.4)
+    test_share: float = _field(0.1, "share of rows that every published figure is on", minimum=0.0, maximum=0.4)
+    seed: int = _field(42, "seed of sampling, splitting, initialisation, shuffling and bootstrap", minimum=0,
+                       maximum=2**32 - 1)
+
+    base_repo: str = _field("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "Hub id of the chat model to fine-tune")
+    base_revision: str = _field("", "commit sha, tag or branch of the base; empty: resolved once and recorded")
+    base_licence: str = _field("", "licence of the base as its owner states it")
+    quantization: str = _field("none", "nf4: base weights in 4 bits (QLoRA)", choices=("none", "nf4"))
+    dtype: str = _field("auto", "auto: bfloat16 where the GPU has it, else float32 (a CPU is 40 times slower in bf16)",
+                        choices=("auto", "float32", "bfloat16"))
+    lora_r: int = _field(16, "rank of the update", minimum=1, maximum=512)
+    lora_alpha: int = _field(32, "update is scaled by alpha / r", minimum=1, maximum=4096)
+    lora_dropout: float = _field(0.05, "dropout before the update", minimum=0.0, maximum=0.9)
+    target_modules: str = _field("all-linear", "all-linear, or module names joined by commas")
+
+    train_rows: int = _field(0, "use only so many rows of the training split; 0: all", minimum=0, maximum=10_000_000)
+    validation_rows: int = _field(0, "use only so many rows of the validation split; 0: all", minimum=0,
+                                  maximum=10_000_000)
+    epochs: float = _field(3.0, "passes over the training rows", minimum=0.001, maximum=1000.0)
+    max_steps: int = _field(0, "stop after so many optimizer steps; 0: as many as the epochs take", minimum=0,
+                            maximum=10_000_000)
+    max_length: int = _field(512, "longest row in tokens, question and answer together", minimum=16, maximum=32_768)
+    batch_size: int = _field(4, "rows per device and step", minimum=1, maximum=4096)
+    gradient_accumulation_steps: int = _field(4, "batches per optimizer step", minimum=1, maximum=4096)
+    learning_rate: float = _field(2e-4, "peak learning rate", minimum=1e-8, maximum=1.0)
+    lr_scheduler_type: str = _field("cosine", "shape of the learning rate over the run",
+                                    choices=("cosine", "linear", "constant", "constant_with_warmup"))
+    warmup_steps: float = _field(0.03, "steps of warm-up; below 1, their share of the run", minimum=0.0,
+                                 maximum=100_000.0)
+    optimizer: str = _field("adamw_torch", "name of the optimizer as TrainingArguments takes it",
+                            choices=("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "adamw_8bit"))
+    weight_decay: float = _field(0.0, "weight decay of the update", minimum=0.0, maximum=1.0)
+    packing: bool = _field(False, "several rows in one sequence, documents kept apart")
+    activation_checkpointing: bool = _field(False, "recompute activations: less memory, a third more time")
+    group_by_length: bool = _field(False, "rows of like length in one batch: less padding")
+    eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
+                             maximum=1_000_000)
+    early_stopping_patience: int = _field(2, "validations without gain before training stops", minimum=1, maximum=1000)
+
+    test_rows: int = _field(0, "rows of the test split to evaluate on; 0: all", minimum=0, maximum=10_000_000)
+    max_new_tokens: int = _field(256, "longest answer that is generated in evaluation", minimum=1, maximum=8192)
+    evaluation_batch_size: int = _field(32, "rows generated at a time", minimum=1, maximum=4096)
+    bootstrap_resamples: int = _field(10_000, "resamples behind each interval", minimum=100, maximum=1_000_000)
+
+    dataset_repo: str = _field("kira-medical-flashcards", "where the split goes; without owner: the token's")
+    adapter_repo: str = _field("kira-tinyllama-1.1b-medical-lora", "where the adapter goes; without owner: the token's")
+    adapter_licence: str = _field("apache-2.0", "licence of the adapter, as a Hub licence id")
+
+    def __post_init__(self):
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
+            raise UserError("Recipe field name takes lower-case letters, digits, '-', '_' and '.'.")
+        if self.source != "hpo" and not self.source_location:
+            raise UserError(f"Recipe field source_location is empty; give the Hub id or path of the {self.source} rows.")
+
+    def digest_fields(self, *names: str) -> dict:
+        """The named fields as a plain dictionary: what a stage depends on."""
+        return {n: getattr(self, n) for n in names}
+
+
+def _checked(f, value):
+    meta, kind = f.metadata, f.type
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 2e-4 as text
+        try:
+            value = float(value)
+        except ValueError:
+            raise UserError(f"Recipe field {f.name} is {value!r}; it takes a number.") from None
+    if type(value) is not kind:
+        raise UserError(f"Recipe field {f.name} is {value!r}; it takes a {kind.__name__}.")
+    if meta["choices"] and value not in meta["choices"]:
+        raise UserError(f"Recipe field {f.name} is {value!r}; it takes one of {', '.join(meta['choices'])}.")
+    low, high = meta["minimum"], meta["maximum"]
+    if low is not None and not (math.isfinite(value) and low <= value <= high):
+        raise UserError(f"Recipe field {f.name} is {value}; it takes a number from {low} to {high}.")
+    return value
+
+
+def load(name_or_path: str, overrides: dict[str, str] | None = None) -> Recipe:
+    """The preset of that name, or the YAML file at that path, with `overrides` (field -> YAML text) on top.
+
+    Raises UserError for an unknown recipe, an unknown field, broken YAML or a value out of range.
+    """
+    path = PRESETS / f"{name_or_path}.yaml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        raise UserError(f"There is no recipe {name_or_path!r}; use a path to a YAML file or one of {', '.join(presets())}.")
+    try:
+        values = yaml.safe_load(path.read_text("utf-8")) or {}
+        values |= {key: yaml.safe_load(text) for key, text in (overrides or {}).items()}
+    except yaml.YAMLError as error:
+        raise UserError(f"The recipe {path} is not valid YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(values, dict):
+        raise UserError(f"The recipe {path} must be a list of `field: value` lines.")
+    known = {f.name for f in fields(Recipe)}
+    for key in values:
+        if key not in known:
+            raise UserError(f"The recipe {path.name} has an unknown field {key!r}; see train_space/recipe.py.")
+    return Recipe(**{"name": path.stem} | values)
+
+
+def presets() -> list[str]:
+    """Names of the recipes that ship with Kira."""
+    return sorted(p.stem for p in PRESETS.glob("*.yaml"))
+
+
+def as_dict(recipe: Recipe) -> dict:
+    """Every field in declaration order."""
+    return dataclasses.asdict(recipe)
