@@ -1,0 +1,97 @@
+"""python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kira.errors import UserError
+
+COMMANDS = {
+    "prepare": "clean, deduplicate and split the source's rows; write parquet, manifest and dataset card",
+    "train": "fine-tune the adapter (also under `accelerate launch`)",
+    "evaluate": "measure base against fine-tuned on the test split, or any adapter on any JSON Lines",
+    "publish": "put dataset and adapter with their cards on the Hub, one commit each",
+    "run": "all of these in order, skipping what has not changed",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m train_space", description="From question-answer rows to a measured, "
+                                  "published adapter. The Hub, token and cache come from HF_ENDPOINT, HF_TOKEN, HF_HOME.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--recipe", default="embedded", help="preset in recipes/ or path of a YAML file "
+                             "(default: embedded)")
+        command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
+                             help="change one field of the recipe; may be repeated")
+        command.add_argument("--work", type=Path, default=Path(".kira/runs"), help="folder of all runs "
+                             "(default: .kira/runs)")
+        if name == "evaluate":
+            command.add_argument("--adapter", help="folder or Hub id of an adapter, instead of the run's own")
+            command.add_argument("--data", type=Path, help='JSON Lines of {"question", "answer"}, with --adapter')
+            command.add_argument("--out", type=Path, help="metrics.json to write, with --adapter")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; 0, or 1 after one sentence on standard error that says what to do."""
+    options = parser().parse_args(arguments)
+    try:
+        dispatch(options)
+    except UserError as error:
+        print(f"train_space: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train_space: stopped; the same command goes on from the last complete stage or checkpoint.",
+              file=sys.stderr)
+        return 130
+    return 0
+
+
+def dispatch(options: argparse.Namespace) -> None:
+    """Calls the stage; heavy packages are imported by the stages themselves, so that --help stays instant."""
+    from train_space import recipe as recipes
+    from train_space import run
+
+    overrides = {}
+    for item in options.set:
+        field, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set takes FIELD=VALUE, not {item!r}.")
+        overrides[field] = value
+    recipe = recipes.load(options.recipe, overrides)
+    run_dir = options.work / recipe.name
+
+    if options.command == "evaluate" and (options.adapter or options.data or options.out):
+        if not (options.adapter and options.data and options.out):
+            raise UserError("evaluate takes --adapter, --data and --out together.")
+        run.evaluate_file(recipe, options.adapter, options.data, options.out)
+    elif options.command == "run":
+        print_addresses(run.run(recipe, run_dir), run_dir)
+    else:
+        getattr(run, options.command)(recipe, run_dir)
+
+
+def print_addresses(published: dict, run_dir: Path) -> None:
+    """The closing lines: what was gained, and where everything is."""
+    from huggingface_hub import constants
+
+    from kira.figures import comparison_rows
+    from train_space.files import read_json
+
+    metrics = read_json(run_dir / "evaluation" / "metrics.json")
+    print()
+    for row in comparison_rows(metrics):
+        if row["metric"] in ("rougeL", "perplexity"):
+            print(f"{row['metric']:<11} base {row['base']:.3f}   fine-tuned {row['tuned']:.3f}   difference "
+                  f"{row['delta']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] (95 %), n = {row['n']}")
+    dataset, adapter = published["dataset"], published["adapter"]
+    print(f"\ndataset    {constants.ENDPOINT}/datasets/{dataset['repo']}"
+          f"\nadapter    {constants.ENDPOINT}/{adapter['repo']}/tree/{adapter['tag']}"
+          f"\ncard       {constants.ENDPOINT}/{adapter['repo']}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""How much of the reference is in the answer: ROUGE and token F1, row by row, as an offline `evaluate` metric.
+
+`evaluate.load("rouge")` fetches a script from the Hub and runs it; this class needs neither. Scores are 0..1.
+"""
+
+import re
+import string
+from collections import Counter
+
+import datasets
+import evaluate
+from rouge_score.rouge_scorer import RougeScorer
+
+ROUGE = ("rouge1", "rouge2", "rougeL")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+class AnswerOverlap(evaluate.Metric):
+    """`AnswerOverlap().compute(predictions=[...], references=[...])` -> {metric: [score per row]}.
+
+    ROUGE-1/2/L are F-measures with Porter stemming (Lin 2004, google's rouge_score); token_f1 is SQuAD's
+    (Rajpurkar et al. 2016): bags of words without case, punctuation and articles.
+    """
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description="ROUGE-1/2/L and SQuAD token F1 per row",
+            citation="Lin 2004; Rajpurkar et al. 2016",
+            inputs_description="one answer and one reference a row, as text",
+            features=datasets.Features(
+                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+            ),
+        )
+
+    def _compute(self, predictions, references):
+        scorer = RougeScorer(list(ROUGE), use_stemmer=True)
+        rows = [scorer.score(target, answer) for answer, target in zip(predictions, references, strict=True)]
+        scores = {name: [row[name].fmeasure for row in rows] for name in ROUGE}
+        scores["token_f1"] = [token_f1(a, t) for a, t in zip(predictions, references, strict=True)]
+        return scores
+
+
+def token_f1(answer: str, reference: str) -> float:
+    """Harmonic mean of the shares of words that each side finds in the other; 1.0 when both are empty."""
+    ours, theirs = _words(answer), _words(reference)
+    if not ours or not theirs:
+        return float(ours == theirs)
+    shared = sum((Counter(ours) & Counter(theirs)).values())
+    return 2 * shared / (len(ours) + len(theirs))
+
+
+def repetition_rate(answer: str) -> float:
+    """Share of an answer's 4-word sequences that stand in it before: 0 says nothing twice, near 1 loops."""
+    words = answer.lower().split()
+    grams = list(zip(*(words[i:] for i in range(4)), strict=False))
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _words(text: str) -> list[str]:
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()

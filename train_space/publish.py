@@ -1,0 +1,153 @@
+"""Puts what a run made on the Hub: one commit for the dataset, one for the adapter with its card, then a tag.
+
+    python -m train_space publish --recipe embedded
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from kira.errors import UserError
+from kira.figures import comparison_rows
+from train_space.files import read_json, sha256, write_json, write_text
+from train_space.hub import full_repo_id, hub_errors
+from train_space.recipe import Recipe
+
+CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
+                 "chat_template.jinja")
+
+
+def push_folder(folder: Path, repo: str, repo_type: str, message: str) -> str:
+    """Makes the repository hold exactly the files of `folder`, in one commit; returns the sha of its head.
+
+    Nothing changed: no commit. `upload_folder` is not used because it may split its commits. Raises UserError.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    api = HfApi()
+    with hub_errors(f"publish {repo}"):
+        api.create_repo(repo, repo_type=repo_type, exist_ok=True)
+        head = api.repo_info(repo, repo_type=repo_type).sha
+        ours = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+        stale = set(api.list_repo_files(repo, repo_type=repo_type, revision=head)) - set(ours) - {".gitattributes"}
+        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in ours.items()]
+        operations += [CommitOperationDelete(path_in_repo=name) for name in sorted(stale)]
+        # The client leaves out files whose digests the Hub already has, and makes no commit when none is left.
+        api.create_commit(repo, operations, commit_message=message, repo_type=repo_type, parent_commit=head)
+        return api.repo_info(repo, repo_type=repo_type).sha
+
+
+def tag_head(repo: str, sha: str) -> str:
+    """Name of the version tag (v1, v2, ...) of that commit, made when the commit has none. Raises UserError."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    with hub_errors(f"tag {repo}"):
+        tags = {t.name: t.target_commit for t in api.list_repo_refs(repo).tags}
+        versions = {int(m[1]): name for name in tags if (m := re.fullmatch(r"v(\d+)", name))}
+        for number in sorted(versions, reverse=True):
+            if tags[versions[number]] == sha:
+                return versions[number]
+        tag = f"v{max(versions, default=0) + 1}"
+        api.create_tag(repo, tag=tag, revision=sha)
+        return tag
+
+
+def publish_dataset(recipe: Recipe, run_dir: Path) -> dict:
+    """{"repo", "revision"} of the split, after one commit with parquet files, manifest and card. Raises UserError."""
+    repo = full_repo_id(recipe.dataset_repo)
+    revision = push_folder(run_dir / "data", repo, "dataset", "Topic-grouped split with its manifest")
+    return {"repo": repo, "revision": revision}
+
+
+def publish_adapter(recipe: Recipe, run_dir: Path) -> dict:
+    """{"repo", "revision", "tag"} of the adapter, after one commit and a tag. Raises UserError.
+
+    Refuses metrics that were measured on other weights.
+    """
+    repo = full_repo_id(recipe.adapter_repo)
+    stage = run_dir / "publication"
+    stage_adapter(run_dir, stage, repo)
+    revision = push_folder(stage, repo, "model", "Adapter with manifest, metrics and card")
+    return {"repo": repo, "revision": revision, "tag": tag_head(repo, revision)}
+
+
+def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
+    """Fills the folder `stage` with everything that the adapter's repository holds, the card last."""
+    metrics, record = read_json(run_dir / "evaluation" / "metrics.json"), read_json(run_dir / "recipe.json")
+    adapter = run_dir / "train" / "adapter"
+    weights = sha256(adapter / "adapter_model.safetensors")
+    if metrics["inputs"]["adapter_sha256"] != weights:
+        raise UserError("metrics.json was measured on another adapter than this one; run `python -m train_space evaluate`.")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    for name in ADAPTER_FILES:
+        shutil.copyfile(adapter / name, stage / name)
+    for path in (run_dir / "evaluation" / "metrics.json", run_dir / "evaluation" / "answers.jsonl"):
+        shutil.copyfile(path, stage / path.name)
+    shutil.copyfile(run_dir / "train" / "log.jsonl", stage / "training_log.jsonl")
+    write_json(stage / "recipe.json", record)
+    write_json(stage / "manifest.json", adapter_manifest(stage, record))
+    write_text(stage / "README.md", render_card(stage, repo))
+
+
+def adapter_manifest(stage: Path, record: dict) -> dict:
+    """What the Space checks before it uses an adapter. Raises UserError for weights that are not finite."""
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(stage / "adapter_model.safetensors")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"The adapter's tensor {name} holds NaN or infinity; train again with a lower learning rate.")
+    config = read_json(stage / "adapter_config.json")
+    targets = config["target_modules"]
+    return {
+        "schema": 1,
+        "files": {p.name: sha256(p) for p in sorted(stage.iterdir()) if p.name not in ("README.md", "manifest.json")},
+        "base": record["base"],
+        "dataset": record["dataset"],
+        "tensors": {name: list(tensor.shape) for name, tensor in sorted(tensors.items())},
+        "adapter": {"r": config["r"], "lora_alpha": config["lora_alpha"],
+                    "target_modules": sorted(targets) if isinstance(targets, list) else targets},
+    }
+
+
+def render_card(stage: Path, repo: str) -> str:
+    """Text of the model card; every number in it comes from the files beside it."""
+    metrics, manifest, record = (read_json(stage / f"{n}.json") for n in ("metrics", "manifest", "recipe"))
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    body = environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
+        front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
+        repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"],
+        rows=comparison_rows(metrics), training=record["stages"]["train"],
+    )
+    return body
+
+
+def card_data(repo: str, metrics: dict, manifest: dict, record: dict):
+    """Front matter of the model card, model-index with the tuned model's figures included."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    run, dataset, recipe = metrics["runs"]["tuned"], manifest["dataset"], record["recipe"]
+    results = [
+        EvalResult(
+            task_type="text-generation", dataset_type=dataset["repo"], dataset_name=dataset["repo"],
+            dataset_split=run["split"], dataset_revision=dataset["revision"], metric_type=_metric_type(name),
+            metric_name=name, metric_value=value,
+        )
+        for name, value in run["metrics"].items()
+    ]
+    return ModelCardData(
+        model_name=repo.split("/")[-1], eval_results=results, base_model=manifest["base"]["repo"],
+        base_model_relation="adapter", library_name="peft", pipeline_tag="text-generation",
+        license=recipe["adapter_licence"], language="en", datasets=[dataset["repo"]],
+        metrics=["rouge", "perplexity"], tags=["lora", "peft", "trl", "sft", "medical"],
+    )
+
+
+def _metric_type(name: str) -> str:
+    return "rouge" if name.startswith("rouge") else name
