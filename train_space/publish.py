@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from kira.errors import UserError
 from kira.figures import comparison_rows
+from kira.prompt import SYSTEM_PROMPT
 from train_space.files import read_json, sha256, write_json, write_text
 from train_space.hub import full_repo_id, hub_errors
 from train_space.recipe import Recipe
@@ -123,7 +124,7 @@ def render_card(stage: Path, repo: str) -> str:
     body = environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
         front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"],
-        rows=comparison_rows(metrics), training=record["stages"]["train"],
+        rows=comparison_rows(metrics), training=record["stages"]["train"], system_prompt=SYSTEM_PROMPT,
     )
     return body
 

