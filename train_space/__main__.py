@@ -47,6 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
         print("train_space: stopped; the same command goes on from the last complete stage or checkpoint.",
               file=sys.stderr)
         return 130
+    except Exception as error:
+        from train_space.files import is_disk_full
+
+        if not is_disk_full(error):
+            raise
+        print("train_space: The disk is full; free some space and run this again: it goes on from what is whole.",
+              file=sys.stderr)
+        return 1
     return 0
 
 

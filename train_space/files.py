@@ -1,5 +1,6 @@
 """Files that are either the old or the new ones, whatever moment the machine stops at."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,6 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kira.errors import UserError
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """The error, or one that it came from, says that a file could not grow: disk, quota or file size limit.
+
+    safetensors and torch write natively and raise errors of their own, known by their text.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(text in str(error) for text in ("No space left", "File too large", "PytorchStreamWriter failed")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager
@@ -23,7 +38,7 @@ def replacing(path: Path):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
+        if is_disk_full(error):
             raise UserError(f"The disk is full: {path} was not written; free some space and run this again.") from None
         raise
     finally:

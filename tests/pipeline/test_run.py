@@ -1,0 +1,167 @@
+"""The whole job on a tiny model: what is published, that a repetition changes nothing, that errors lose nothing."""
+
+import json
+import re
+import resource
+
+import pytest
+
+from tests.pipeline.conftest import push
+
+
+@pytest.fixture(scope="module")
+def finished(hub, tiny_recipe, tmp_path_factory):
+    work = tmp_path_factory.mktemp("work")
+    done = hub.kira("run", "--recipe", tiny_recipe, "--work", work)
+    return work / "tiny", done.stdout, work
+
+
+def from_hub(hub, code: str, *arguments):
+    """What an outsider's program prints."""
+    return json.loads(hub.python("-c", f"import json, sys\nfrom huggingface_hub import HfApi\n{code}", *arguments).stdout
+                      .strip().splitlines()[-1])
+
+
+def test_addresses_and_figures_are_printed(finished, hub):
+    _, printed, _ = finished
+    assert re.search(r"rougeL +base [\d.]+ +fine-tuned [\d.]+ +difference [+-][\d.]+ \[[+-][\d.]+, [+-][\d.]+\].*n = \d+",
+                     printed)
+    assert re.search(r"perplexity +base", printed)
+    for address in ("/datasets/kira/tiny-split", "/kira/tiny-lora/tree/v1", "/kira/tiny-lora"):
+        assert f"{hub.endpoint}{address}\n" in printed
+
+
+def test_one_commit_each_and_a_tag(finished, hub):
+    counts = from_hub(hub, "api = HfApi(); refs = api.list_repo_refs('kira/tiny-lora')\n"
+                           "print(json.dumps([len(api.list_repo_commits('kira/tiny-lora')), "
+                           "len(api.list_repo_commits('kira/tiny-split', repo_type='dataset')), "
+                           "[t.name for t in refs.tags], refs.tags[0].target_commit == refs.branches[0].target_commit]))")
+    assert counts == [2, 2, ["v1"], True]  # creation and one commit of content
+
+
+def test_everything_the_contract_names_is_there(finished, hub):
+    run_dir, _, _ = finished
+    files = from_hub(hub, "print(json.dumps(HfApi().list_repo_files('kira/tiny-lora')))")
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "manifest.json", "recipe.json",
+            "metrics.json", "answers.jsonl", "training_log.jsonl", "README.md"} <= set(files)
+    assert not [f for f in files if f.endswith((".bin", ".pt", ".pkl"))]
+    manifest = json.loads((run_dir / "publication" / "manifest.json").read_text())
+    config = json.loads((run_dir / "publication" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == manifest["base"]["repo"] == "kira/tiny"
+    assert config["revision"] == manifest["base"]["revision"]
+    assert re.fullmatch("[0-9a-f]{40}", manifest["dataset"]["revision"])
+    assert "question" not in (run_dir / "evaluation" / "answers.jsonl").read_text()
+
+
+def test_card_bears_the_metrics(finished, hub):
+    run_dir, _, _ = finished
+    metrics = json.loads((run_dir / "evaluation" / "metrics.json").read_text())
+    card = from_hub(hub, "from huggingface_hub import ModelCard; c = ModelCard.load('kira/tiny-lora')\n"
+                         "print(json.dumps([c.data.to_dict(), c.text, {r.metric_name: r.metric_value "
+                         "for r in c.data.eval_results}]))")
+    data, text, results = card
+    assert results == metrics["runs"]["tuned"]["metrics"]
+    assert data["base_model"] == "kira/tiny" and data["base_model_relation"] == "adapter"
+    assert data["datasets"] == ["kira/tiny-split"] and data["library_name"] == "peft"
+    for delta in metrics["deltas"]:
+        row = next(line for line in text.splitlines() if line.startswith(f"| {delta['metric']} |"))
+        assert f"| {delta['value']:+.4f} | [{delta['low']:+.4f}, {delta['high']:+.4f}]" in row
+        assert ("no significant change" in row) == (delta["low"] <= 0 <= delta["high"])
+
+
+def test_repetition_changes_nothing(finished, hub, tiny_recipe):
+    run_dir, _, work = finished
+    before = {p: p.read_bytes() for p in (run_dir / "publication").iterdir()}
+    again = hub.kira("run", "--recipe", tiny_recipe, "--work", work).stdout
+    assert again.count("unchanged, skipped") == 3
+    assert {p: p.read_bytes() for p in (run_dir / "publication").iterdir()} == before
+    test_one_commit_each_and_a_tag(finished, hub)
+    published = run_dir / "published.json"
+    kept = published.read_text()
+    published.unlink()  # even when what was published is forgotten
+    hub.kira("publish", "--recipe", tiny_recipe, "--work", work)
+    assert json.loads(published.read_text())["adapter"]["revision"] == json.loads(kept)["adapter"]["revision"]
+    test_one_commit_each_and_a_tag(finished, hub)
+
+
+def test_killed_between_commit_and_tag_only_tags(finished, hub, tiny_recipe):
+    _, _, work = finished
+    from_hub(hub, "HfApi().delete_tag('kira/tiny-lora', tag='v1'); print(1)")
+    (work / "tiny" / "published.json").unlink()
+    hub.kira("publish", "--recipe", tiny_recipe, "--work", work)
+    test_one_commit_each_and_a_tag(finished, hub)
+
+
+def test_metrics_of_another_adapter_are_refused(finished, hub, tiny_recipe, tmp_path):
+    import shutil
+
+    shutil.copytree(finished[0], tmp_path / "tiny")
+    weights = tmp_path / "tiny" / "train" / "adapter" / "adapter_model.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(changed)
+    (tmp_path / "tiny" / "published.json").unlink()
+    done = hub.kira("publish", "--recipe", tiny_recipe, "--work", tmp_path, check=False)
+    assert done.returncode == 1 and "another adapter" in done.stderr
+
+
+def test_evaluate_any_adapter_on_any_file(finished, hub, tmp_path):
+    data, out = tmp_path / "mine.jsonl", tmp_path / "metrics.json"
+    data.write_text('{"question": "What is a fever?", "answer": "A raised body temperature."}\n' * 3, "utf-8")
+    hub.kira("evaluate", "--adapter", "kira/tiny-lora", "--data", data, "--out", out, "--set", "max_new_tokens=4",
+             "--set", "bootstrap_resamples=100")
+    metrics = json.loads(out.read_text())
+    assert metrics["runs"]["tuned"]["n"] == 3 and len(out.with_name("answers.jsonl").read_text().splitlines()) == 3
+    data.write_text('{"question": "a", "answer": "b"}\n{"question": "a"\n', "utf-8")
+    done = hub.kira("evaluate", "--adapter", "kira/tiny-lora", "--data", data, "--out", out, check=False)
+    assert done.returncode == 1 and "line 2" in done.stderr
+
+
+@pytest.mark.parametrize(("token", "said"), [
+    ("", "set HF_TOKEN"), ("local-read", "may not write"), ("nonsense", "no valid token"),
+])
+def test_tokens(finished, hub, tiny_recipe, token, said):
+    _, _, work = finished
+    done = hub.kira("publish", "--recipe", tiny_recipe, "--work", work, "--set",
+                    "adapter_repo=kira/other", token=token, check=False)
+    if token == "":
+        done = hub.kira("prepare", "--recipe", tiny_recipe, "--work", work, token=token, check=False)
+    assert done.returncode == 1, done.stdout
+    assert said in done.stderr and done.stderr.count("\n") == 1
+    assert "local-" not in done.stderr and "nonsense" not in done.stderr
+
+
+def test_hub_down(hub, tiny_recipe, tmp_path):
+    done = hub.kira("run", "--recipe", tiny_recipe, "--work", tmp_path, check=False, HF_ENDPOINT="http://127.0.0.1:9",
+                    HF_HOME=str(tmp_path / "home"))
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_base_without_chat_template(hub, tiny_recipe, tmp_path):
+    hub.python("tests/tiny_model.py", tmp_path / "bare", "--without-chat-template")
+    push(hub, tmp_path / "bare", "kira/bare")
+    done = hub.kira("run", "--recipe", tiny_recipe, "--work", tmp_path / "work", "--set", "base_repo=kira/bare",
+                    check=False)
+    assert done.returncode == 1 and "no chat template" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_full_disk_leaves_the_old_files(finished, hub, tiny_recipe, tmp_path):
+    """A file size limit stands in for a full disk: writing fails the same way, in the same places."""
+    import shutil
+    import subprocess
+    import sys
+
+    shutil.copytree(finished[0], tmp_path / "tiny")
+    before = (tmp_path / "tiny" / "evaluation" / "metrics.json").read_bytes()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "train_space", "evaluate", "--recipe", str(tiny_recipe), "--work", str(tmp_path),
+         "--set", "max_new_tokens=4"], env=hub.environment(), cwd=tmp_path, capture_output=True, text=True,
+        preexec_fn=limit)
+    assert done.returncode == 1 and "disk is full" in done.stderr, done.stderr
+    assert (tmp_path / "tiny" / "evaluation" / "metrics.json").read_bytes() == before
+    assert not list((tmp_path / "tiny" / "evaluation").glob(".*.tmp"))

@@ -1,0 +1,38 @@
+"""README tells the truth: its generated parts are what the code says, its front matter is a valid Space's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from train_space.readme import render
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_generated_parts_are_up_to_date():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert render(readme) == readme, "run `make readme`"
+
+
+def test_front_matter():
+    front = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("\n---\n")[0])
+    assert front["sdk"] == "gradio" and (ROOT / front["app_file"]).is_file()
+    assert f"gradio=={front['sdk_version']}" in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    assert len(front["short_description"]) <= 60  # the Hub's limit
+    assert {front["colorFrom"], front["colorTo"]} <= set("red yellow green blue indigo purple pink gray".split())
+
+
+def test_requirements_cover_what_the_design_names():
+    text = "".join((ROOT / name).read_text("utf-8") for name in ("requirements.txt", "train_space/requirements.txt"))
+    named = {line.split("=")[0].split(">")[0] for line in text.splitlines()}
+    assert {"gradio", "transformers", "peft", "bitsandbytes", "huggingface_hub", "datasets", "trl", "accelerate",
+            "torch", "evaluate", "rouge-score", "spaces"} <= named
+
+
+def test_help_is_instant_and_complete():
+    shown = subprocess.run([sys.executable, "-m", "train_space", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0
+    for command in ("prepare", "train", "evaluate", "publish", "run"):
+        assert command in shown.stdout

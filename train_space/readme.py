@@ -1,0 +1,89 @@
+"""README's generated parts: front matter, table of environment variables, results of the embedded run.
+
+    make readme
+
+A test fails when README differs from what this writes.
+"""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import yaml
+
+from kira.figures import comparison_rows
+from kira.settings import PREFIX, Settings
+from train_space.files import read_json, write_text
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results" / "runs" / "embedded"
+
+
+def render(readme: str) -> str:
+    """`readme` with its front matter and every `<!-- begin NAME -->` ... `<!-- end NAME -->` part made anew."""
+    body = readme.split("\n---\n", 1)[1]
+    for name, text in {"variables": variables(), "results": results()}.items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        head, _, rest = body.partition(begin)
+        body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+    return f"---\n{front_matter()}---\n{body}"
+
+
+def front_matter() -> str:
+    """The Space's configuration; the owner's repositories come from kira/settings.py."""
+    defaults = Settings()
+    gradio = next(line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+                  if line.startswith("gradio=="))
+    return yaml.safe_dump({
+        "title": "Kira",
+        "emoji": "🩺",
+        "colorFrom": "blue",
+        "colorTo": "green",
+        "sdk": "gradio",
+        "sdk_version": gradio.removeprefix("gradio=="),
+        "python_version": "3.12",
+        "app_file": "app.py",
+        "short_description": "Medical terms explained: base and fine-tuned side by side",
+        "license": "mit",
+        "models": [defaults.base_repo, defaults.adapter_repo],
+        "datasets": [defaults.dataset_repo],
+        "tags": ["mcp-server", "medical", "lora", "peft"],
+    }, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def variables() -> str:
+    """Markdown table of the Space's environment variables."""
+    lines = ["| variable | default | what it is |", "|---|---|---|"]
+    for f in fields(Settings):
+        default = f"`{f.default}`" if f.default != "" else "(empty)"
+        lines.append(f"| `{PREFIX}{f.name.upper()}` | {default} | {f.metadata['doc']} |")
+    return "\n".join(lines)
+
+
+def results() -> str:
+    """Markdown table of the embedded run's figures, from the metrics.json that the run wrote."""
+    metrics, record = read_json(RESULTS / "metrics.json"), read_json(RESULTS / "recipe.json")
+    lines = ["| metric | base | fine-tuned | difference | 95 % interval | n |", "|---|---:|---:|---:|---|---:|"]
+    for row in comparison_rows(metrics):
+        verdict = "" if row["significant"] else ", no significant change"
+        lines.append(f"| {row['metric']} | {row['base']:.3f} | {row['tuned']:.3f} | {row['delta']:+.3f} | "
+                     f"[{row['low']:+.3f}, {row['high']:+.3f}]{verdict} | {row['n']} |")
+    times = ", ".join(f"{name} {stage['wall_time_s']:.0f} s" for name, stage in record["stages"].items())
+    lines.append(f"\nTest split, {metrics['precision']}, greedy; `{metrics['command']}`. Stages: {times}, on "
+                 f"{record['hardware']['cores']} cores of {record['hardware']['cpu']}.")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Rewrites README.md; with --check only says whether it would change."""
+    path = ROOT / "README.md"
+    old = path.read_text("utf-8")
+    new = render(old)
+    if "--check" in sys.argv:
+        return int(new != old)
+    write_text(path, new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
