@@ -42,7 +42,7 @@ class Settings:
     max_turns: int = _setting(20, "most earlier turns of a conversation that are accepted", 1, 1000)
     deadline_s: float = _setting(120.0, "wall-clock limit of one answer, in seconds", 1.0, 3600.0)
     queue_size: int = _setting(8, "visitors that may wait; further ones are told to come back", 1, 1000)
-    hub_timeout_s: float = _setting(10.0, "wait for the first byte of each Hub request at start, in seconds", 0.1, 600.0)
+    hub_timeout_s: float = _setting(10.0, "wait for the first byte of each Hub request at start, in s", 0.1, 600.0)
 
     def __post_init__(self):
         for f in fields(self):

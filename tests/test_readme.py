@@ -21,7 +21,8 @@ def test_front_matter():
     assert front["sdk"] == "gradio" and (ROOT / front["app_file"]).is_file()
     assert f"gradio=={front['sdk_version']}" in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     assert len(front["short_description"]) <= 60  # the Hub's limit
-    assert {front["colorFrom"], front["colorTo"]} <= set("red yellow green blue indigo purple pink gray".split())
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {front["colorFrom"], front["colorTo"]} <= colours
 
 
 def test_requirements_cover_what_the_design_names():

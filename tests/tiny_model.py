@@ -12,7 +12,8 @@ CHAT_TEMPLATE = (
 )
 TEXT = (
     "What is a fever? A fever is a body temperature above the usual range. You are Kira. You explain medical terms and "
-    "health topics in plain words. The heart pumps blood through the body; the lungs take up oxygen. system user assistant"
+    "health topics in plain words. The heart pumps blood through the body; the lungs take up oxygen. "
+    "system user assistant"
 )
 
 

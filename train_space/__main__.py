@@ -18,7 +18,7 @@ COMMANDS = {
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m train_space", description="From question-answer rows to a measured, "
-                                  "published adapter. The Hub, token and cache come from HF_ENDPOINT, HF_TOKEN, HF_HOME.")
+                                  "published adapter. Hub, token and cache: HF_ENDPOINT, HF_TOKEN, HF_HOME.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)

@@ -22,7 +22,7 @@ def hub_errors(doing: str):
         yield
     except (httpx2.TransportError, LocalEntryNotFoundError, ConnectionError):
         raise UserError(
-            f"Could not {doing}: the Hub at {constants.ENDPOINT} does not answer; check the connection and run this again."
+            f"Could not {doing}: the Hub at {constants.ENDPOINT} does not answer; check the connection, then repeat."
         ) from None
     except GatedRepoError:
         raise UserError(f"Could not {doing}: the repository is gated; accept its terms on the Hub first.") from None

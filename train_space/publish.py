@@ -82,7 +82,7 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     adapter = run_dir / "train" / "adapter"
     weights = sha256(adapter / "adapter_model.safetensors")
     if metrics["inputs"]["adapter_sha256"] != weights:
-        raise UserError("metrics.json was measured on another adapter than this one; run `python -m train_space evaluate`.")
+        raise UserError("metrics.json was measured on another adapter; run `python -m train_space evaluate`.")
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     for name in ADAPTER_FILES:
@@ -103,7 +103,7 @@ def adapter_manifest(stage: Path, record: dict) -> dict:
     tensors = load_file(stage / "adapter_model.safetensors")
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise UserError(f"The adapter's tensor {name} holds NaN or infinity; train again with a lower learning rate.")
+            raise UserError(f"Tensor {name} of the adapter holds NaN or infinity; train with a lower learning rate.")
     config = read_json(stage / "adapter_config.json")
     targets = config["target_modules"]
     return {
@@ -120,13 +120,14 @@ def adapter_manifest(stage: Path, record: dict) -> dict:
 def render_card(stage: Path, repo: str) -> str:
     """Text of the model card; every number in it comes from the files beside it."""
     metrics, manifest, record = (read_json(stage / f"{n}.json") for n in ("metrics", "manifest", "recipe"))
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    body = environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
         front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"],
         rows=comparison_rows(metrics), training=record["stages"]["train"], system_prompt=SYSTEM_PROMPT,
     )
-    return body
 
 
 def card_data(repo: str, metrics: dict, manifest: dict, record: dict):

@@ -1,6 +1,7 @@
 """README's generated parts: front matter, table of environment variables, results of the embedded run.
 
-    make readme
+    make readme                                            after a change of settings
+    python -m train_space.readme .kira/runs/embedded       after a run: keeps its recipe.json and metrics.json too
 
 A test fails when README differs from what this writes.
 """
@@ -13,7 +14,7 @@ import yaml
 
 from kira.figures import comparison_rows
 from kira.settings import PREFIX, Settings
-from train_space.files import read_json, write_text
+from train_space.files import read_json, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
@@ -74,16 +75,16 @@ def results() -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Rewrites README.md; with --check only says whether it would change."""
+def main(arguments: list[str]) -> int:
+    """Rewrites README.md, after taking over the record of a run when its folder is named."""
+    if arguments:
+        run_dir = Path(arguments[0])
+        write_json(RESULTS / "metrics.json", read_json(run_dir / "evaluation" / "metrics.json"))
+        write_json(RESULTS / "recipe.json", read_json(run_dir / "recipe.json"))
     path = ROOT / "README.md"
-    old = path.read_text("utf-8")
-    new = render(old)
-    if "--check" in sys.argv:
-        return int(new != old)
-    write_text(path, new)
+    write_text(path, render(path.read_text("utf-8")))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

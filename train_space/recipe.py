@@ -89,7 +89,7 @@ class Recipe:
         if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
             raise UserError("Recipe field name takes lower-case letters, digits, '-', '_' and '.'.")
         if self.source != "hpo" and not self.source_location:
-            raise UserError(f"Recipe field source_location is empty; give the Hub id or path of the {self.source} rows.")
+            raise UserError(f"Recipe field source_location is empty; name the Hub id or path of {self.source} rows.")
 
     def digest_fields(self, *names: str) -> dict:
         """The named fields as a plain dictionary: what a stage depends on."""
@@ -124,7 +124,7 @@ def load(name_or_path: str, overrides: dict[str, str] | None = None) -> Recipe:
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        raise UserError(f"There is no recipe {name_or_path!r}; use a path to a YAML file or one of {', '.join(presets())}.")
+        raise UserError(f"There is no recipe {name_or_path!r}; name a YAML file or one of {', '.join(presets())}.")
     try:
         values = yaml.safe_load(path.read_text("utf-8")) or {}
         values |= {key: yaml.safe_load(text) for key, text in (overrides or {}).items()}

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WORDS = ("heart lung liver kidney skin bone muscle nerve brain blood eye ear nose throat stomach bowel bladder joint "
-         "tendon vein artery gland spleen thyroid").split()
+WORDS = [
+    "heart", "lung", "liver", "kidney", "skin", "bone", "muscle", "nerve", "brain", "blood", "eye", "ear", "nose",
+    "throat", "stomach", "bowel", "bladder", "joint", "tendon", "vein", "artery", "gland", "spleen", "thyroid",
+]
 
 
 class Hub:

@@ -18,24 +18,28 @@ def finished(hub, tiny_recipe, tmp_path_factory):
 
 def from_hub(hub, code: str, *arguments):
     """What an outsider's program prints."""
-    return json.loads(hub.python("-c", f"import json, sys\nfrom huggingface_hub import HfApi\n{code}", *arguments).stdout
-                      .strip().splitlines()[-1])
+    done = hub.python("-c", f"import json, sys\nfrom huggingface_hub import HfApi\n{code}", *arguments)
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def test_addresses_and_figures_are_printed(finished, hub):
     _, printed, _ = finished
-    assert re.search(r"rougeL +base [\d.]+ +fine-tuned [\d.]+ +difference [+-][\d.]+ \[[+-][\d.]+, [+-][\d.]+\].*n = \d+",
-                     printed)
+    number = r"[+-]?[\d.]+"
+    interval = rf"\[{number}, {number}\] .*n = \d+\n"
+    assert re.search(rf"rougeL +base {number} +fine-tuned {number} +difference {number} {interval}", printed)
     assert re.search(r"perplexity +base", printed)
     for address in ("/datasets/kira/tiny-split", "/kira/tiny-lora/tree/v1", "/kira/tiny-lora"):
         assert f"{hub.endpoint}{address}\n" in printed
 
 
 def test_one_commit_each_and_a_tag(finished, hub):
-    counts = from_hub(hub, "api = HfApi(); refs = api.list_repo_refs('kira/tiny-lora')\n"
-                           "print(json.dumps([len(api.list_repo_commits('kira/tiny-lora')), "
-                           "len(api.list_repo_commits('kira/tiny-split', repo_type='dataset')), "
-                           "[t.name for t in refs.tags], refs.tags[0].target_commit == refs.branches[0].target_commit]))")
+    counts = from_hub(hub, """
+api = HfApi()
+refs = api.list_repo_refs("kira/tiny-lora")
+commits = len(api.list_repo_commits("kira/tiny-lora"))
+dataset_commits = len(api.list_repo_commits("kira/tiny-split", repo_type="dataset"))
+tagged = refs.tags[0].target_commit == refs.branches[0].target_commit
+print(json.dumps([commits, dataset_commits, [t.name for t in refs.tags], tagged]))""")
     assert counts == [2, 2, ["v1"], True]  # creation and one commit of content
 
 
