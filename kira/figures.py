@@ -1,0 +1,114 @@
+"""metrics.json and its companions -> the tables and curves that people see.
+
+Pure: no Gradio, no network. Card, CSV, Results tab and `/results` all show `comparison_rows`, so they cannot differ.
+"""
+
+MEANING = {
+    "rouge1": ("ROUGE-1", "words shared with the reference answer, 0 to 1; higher is closer"),
+    "rouge2": ("ROUGE-2", "pairs of neighbouring words shared with the reference, 0 to 1; higher is closer"),
+    "rougeL": ("ROUGE-L", "longest run of words in the same order as the reference, 0 to 1; higher is closer"),
+    "token_f1": ("Token F1", "balance of words found and words added against the reference, 0 to 1; higher is closer"),
+    "perplexity": ("Perplexity", "how surprised the model is by the reference answer; lower is better"),
+    "bits_per_byte": ("Bits per byte", "the same surprise, independent of the tokenizer; lower is better"),
+    "length_ratio": ("Length ratio", "words written for each word of the reference; 1 means the same length"),
+    "stop_rate": ("Stop rate", "share of answers that end by themselves before the length limit; higher is better"),
+    "repetition_rate": ("Repetition rate", "share of word sequences that an answer repeats; lower is better"),
+}
+COMPARISON_COLUMNS = ("Metric", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
+
+
+def comparison_rows(metrics: dict) -> list[dict]:
+    """One row per metric of base against tuned over all test rows, in the order of metrics.json.
+
+    Keys: metric, base, tuned, delta, low, high, p, p_holm, n, significant (the interval excludes 0). Values are
+    unrounded; what metrics.json does not hold is None, and `significant` is then False.
+    """
+    base, tuned = (metrics["runs"][run] for run in ("base", "tuned"))
+    deltas = {
+        d["metric"]: d
+        for d in metrics.get("deltas", [])
+        if (d["from"], d["to"], d.get("slice", "all")) == ("base", "tuned", "all")
+    }
+    rows = []
+    for name, value in tuned["metrics"].items():
+        delta = deltas.get(name, {})
+        low, high = delta.get("low"), delta.get("high")
+        rows.append({
+            "metric": name, "base": base["metrics"].get(name), "tuned": value, "delta": delta.get("value"),
+            "low": low, "high": high, "p": delta.get("p"), "p_holm": delta.get("p_holm"),
+            "n": delta.get("n", tuned["n"]),
+            "significant": low is not None and high is not None and (low > 0 or high < 0),
+        })
+    return rows
+
+
+def label(metric: str) -> str:
+    """The name that a person reads; an unknown metric keeps its key."""
+    return MEANING.get(metric, (metric,))[0]
+
+
+def number(value, signed: bool = False) -> str:
+    """A figure for a table: three decimals, two from 10 on, and a dash for none."""
+    if value is None:
+        return "–"
+    text = f"{value:{'+' if signed else ''}.{2 if abs(value) >= 10 else 3}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def interval(row: dict) -> str:
+    """The 95 % interval of a `comparison_rows` row as text."""
+    return "–" if row["low"] is None else f"{number(row['low'], True)} to {number(row['high'], True)}"
+
+
+def comparison_table(metrics: dict) -> list[list[str]]:
+    """`comparison_rows` as text under COMPARISON_COLUMNS."""
+    return [
+        [label(r["metric"]), number(r["base"]), number(r["tuned"]), number(r["delta"], True), interval(r), str(r["n"]),
+         "changed" if r["significant"] else "no significant change"]
+        for r in comparison_rows(metrics)
+    ]
+
+
+def delta_points(metrics: dict) -> list[dict]:
+    """Differences on one scale for a plot: each as per cent of the base's own figure, with its interval.
+
+    Metrics live on scales from 0..1 to perplexities of 20; a row without a delta or with a base of 0 is left out.
+    """
+    points = []
+    for r in comparison_rows(metrics):
+        if r["delta"] is None or not r["base"]:
+            continue
+        scale = 100 / abs(r["base"])
+        points.append({"metric": label(r["metric"]), "change": r["delta"] * scale, "low": r["low"] * scale,
+                       "high": r["high"] * scale, "significant": r["significant"]})
+    return points
+
+
+def loss_points(log: list[dict]) -> list[dict]:
+    """{"step", "loss", "series"} of a training log, training and validation as two series."""
+    return [
+        {"step": line["step"], "loss": line[key], "series": series}
+        for key, series in (("loss", "training"), ("eval_loss", "validation"))
+        for line in log
+        if key in line
+    ]
+
+
+def answer_rows(answers: list[dict], rows: dict[str, dict]) -> list[dict]:
+    """answers.jsonl joined with the dataset's test rows by id; an answer whose row is not there is left out."""
+    return [
+        {**{k: rows[a["id"]].get(k) or "" for k in ("question", "topic", "source", "url")},
+         "reference": rows[a["id"]]["answer"], "references": list(rows[a["id"]].get("references") or ()),
+         "id": a["id"], "type": a["type"], "base": a["base"], "tuned": a["tuned"]}
+        for a in answers
+        if a["id"] in rows
+    ]
+
+
+def matching_answers(answers: list[dict], text: str = "", kind: str = "") -> list[dict]:
+    """Those of `answer_rows` of this type whose question or reference holds `text`, case aside."""
+    wanted = text.strip().casefold()
+    return [
+        a for a in answers
+        if kind in ("", a["type"]) and wanted in f"{a['question']}\n{a['reference']}".casefold()
+    ]
