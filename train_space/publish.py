@@ -146,7 +146,7 @@ def card_data(repo: str, metrics: dict, manifest: dict, record: dict):
     return ModelCardData(
         model_name=repo.split("/")[-1], eval_results=results, base_model=manifest["base"]["repo"],
         base_model_relation="adapter", library_name="peft", pipeline_tag="text-generation",
-        license=recipe["adapter_licence"], language="en", datasets=[dataset["repo"]],
+        license=recipe["adapter_licence"], language=["en"], datasets=[dataset["repo"]],
         metrics=["rouge", "perplexity"], tags=["lora", "peft", "trl", "sft", "medical"],
     )
 

