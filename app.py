@@ -1,0 +1,295 @@
+"""Kira's Space: Chat, Compare and Results in a browser; `ask`, `compare` and `results` for programs.
+
+    python app.py        (GRADIO_SERVER_PORT, GRADIO_SERVER_NAME, KIRA_*: see README)
+"""
+
+import os
+import socket
+import sys
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr  # noqa: E402
+
+from kira import limits, theme, views  # noqa: E402
+from kira.errors import UserError  # noqa: E402
+from kira.figures import comparison_rows, matching_answers  # noqa: E402
+from kira.prompt import build_messages  # noqa: E402
+from kira.service import ON_ZEROGPU, service  # noqa: E402
+from kira.settings import settings  # noqa: E402
+
+DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
+              "In an emergency call your local emergency number (112, 911, 999) now.")
+PURPOSE = "Medical terms and health topics in plain words, by a small open model that anyone can check."
+EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
+            "What is the medical term for a fast heartbeat?")
+WAITING = "The model is being loaded; your answer follows."
+DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
+# One answer at a time where one model serves all; on ZeroGPU the scheduler lends a GPU to each.
+MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else 1}
+PRIVATE = {"api_visibility": "private"}
+
+
+def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
+    """Checked question in, the service's steps out; every failure that a person can act on as gr.Error."""
+    try:
+        question = limits.checked_question(question, settings())
+        history = limits.checked_history(history, settings())
+        sampling = limits.checked_sampling(max_new_tokens, temperature, top_p, seed, settings())
+        yield from service.answer(mode, build_messages(question, history), sampling)
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def notes(step) -> list[str]:
+    """What a reader must know about an answer beyond its text."""
+    said = []
+    if step.forgotten:
+        said.append(f"The first {step.forgotten} turns of the conversation no longer fit and were left out.")
+    if step.ended == "deadline":
+        said.append("The time limit was reached, so the answer is cut short.")
+    if step.ended == "length":
+        said.append("The length limit was reached, so the answer may be cut short.")
+    return said
+
+
+def figures(step) -> dict:
+    """Tokens, speed and notes of a step, as programs get them."""
+    return {"tokens": sum(step.tokens), "tokens_per_second": round(step.rate, 1),
+            "first_token_seconds": round(step.first_s, 3), "notes": notes(step)}
+
+
+def status(step) -> str:
+    """One line under an answer."""
+    if step is None:
+        return WAITING
+    speed = f"{sum(step.tokens)} tokens, {step.rate:.0f} a second, first after {step.first_s:.1f} s."
+    return " ".join([speed, *notes(step)]) if step.ended else "Answering …"
+
+
+# The docstrings of the next three are the documentation that programs see.
+
+
+def ask(question: str, history: list[dict] | None = None, max_new_tokens: int = DEFAULT_TOKENS,
+        temperature: float = 0.0, top_p: float = 1.0, seed: int = 0) -> dict:
+    """Answer a question about a medical term or health topic in plain words. General information, not medical advice.
+
+    Args:
+        question: The question, in plain text.
+        history: Earlier turns, oldest first, each {"role": "user" or "assistant", "content": text}.
+        max_new_tokens: Longest answer, in tokens.
+        temperature: 0 always gives the same answer; up to 2, higher values vary more.
+        top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
+        seed: Start of the random draw; unused at temperature 0.
+    """
+    for step in answers("chat", question, history, max_new_tokens, temperature, top_p, seed):
+        if step:
+            yield {"answer": step.texts[0], "model": service.speaker.name, "disclaimer": DISCLAIMER, **figures(step)}
+
+
+def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: float = 0.0, top_p: float = 1.0,
+            seed: int = 0) -> dict:
+    """Answer the same question with the base model and with the fine-tuned model, side by side.
+
+    Args:
+        question: The question, in plain text.
+        max_new_tokens: Longest answer of each model, in tokens.
+        temperature: 0 always gives the same answers; up to 2, higher values vary more.
+        top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
+        seed: Start of the random draw; unused at temperature 0.
+    """
+    for step in answers("compare", question, None, max_new_tokens, temperature, top_p, seed):
+        if step:
+            base, tuned = step.texts
+            yield {"base": base, "tuned": tuned, "base_model": service.published.base.name,
+                   "tuned_model": service.published.adapter.name, "disclaimer": DISCLAIMER, **figures(step)}
+
+
+def results() -> dict:
+    """The published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval."""
+    service.ready.wait(settings().deadline_s)
+    found = service.results
+    if not found.metrics:
+        raise gr.Error("There are no published results for the model that answers here.", print_exception=False)
+    return {**found.metrics, "repo": found.repo, "revision": found.revision, "rows": comparison_rows(found.metrics)}
+
+
+def chat(question, history, *sampling):
+    """Streams (textbox, conversation, status); the text box is emptied once the question is accepted."""
+    earlier = history[-settings().max_turns:]
+    box = ""
+    for step in answers("chat", question, earlier, *sampling):
+        text = step.texts[0] if step else ""
+        talk = [*history, {"role": "user", "content": question}]
+        yield box, [*talk, {"role": "assistant", "content": text}] if text else talk, status(step)
+        box = gr.skip()
+
+
+def retry(history, *sampling):
+    """The last question once more; nothing when there is none."""
+    asked = [i for i, turn in enumerate(history) if turn["role"] == "user"]
+    if asked:
+        question = limits.checked_history([history[asked[-1]]], settings())[0]["content"]
+        for _, talk, line in chat(question, history[: asked[-1]], *sampling):
+            yield talk, line
+
+
+def side_by_side(question, *sampling):
+    """Streams (base pane, fine-tuned pane, status)."""
+    for step in answers("compare", question, None, *sampling):
+        base, tuned = step.texts if step else ("", "")
+        yield views.pane("Base model", base), views.pane("Fine-tuned", tuned), status(step)
+
+
+def header() -> str:
+    """Name, purpose, and which model at which revision speaks."""
+    def named(source):
+        url = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{source.repo}/tree/{source.revision}"
+        return views.link(url, f"{source.repo} at {source.revision[:7]}")
+
+    speaks = "The model is being loaded." if not service.ready.is_set() else "No model answers at the moment."
+    if service.published:
+        speaks = f"Answers: {named(service.published.adapter)}, fine-tuned from {named(service.published.base)}"
+    elif service.speaker:
+        speaks = f"Answers: {named(service.speaker)}"
+    notice = f'<p class="kira-notice" role="status">{views.escape(service.notice)}</p>' if service.notice else ""
+    return (f'<header class="kira-head"><h1>Kira</h1><p>{PURPOSE}</p><p class="speaks">{speaks}</p>{notice}</header>')
+
+
+def refresh():
+    """Everything on the page that depends on what is loaded, and a timer that ends with loading."""
+    found = service.results
+    kinds = sorted({a["type"] for a in found.answers})
+    return (header(), views.headline(found.metrics) if service.ready.is_set() else "", views.meanings(found.metrics),
+            views.delta_plot(found.metrics), views.loss_plot(found.log),
+            gr.Dropdown(choices=[("All types", ""), *((k or "(none)", k) for k in kinds if k)], value=""),
+            picks("", ""), gr.Group(visible=bool(found.metrics)), gr.Group(visible=bool(found.answers)),
+            gr.Timer(active=not service.ready.is_set()))
+
+
+def picks(text, kind):
+    """The questions that match, as choices; the first one is picked."""
+    found = matching_answers(service.results.answers, text or "", kind or "")
+    return gr.Dropdown(choices=[(a["question"], a["id"]) for a in found], value=found[0]["id"] if found else None,
+                       label=f"Question ({len(found)} of {len(service.results.answers)})")
+
+
+def picked(answer_id):
+    """The picked question in full."""
+    return views.answer_detail(next((a for a in service.results.answers if a["id"] == answer_id), None))
+
+
+def sampling_controls(longest=None):
+    """Sliders in a closed accordion, in the order of `answers`."""
+    with gr.Accordion("Answer settings", open=False):
+        return [
+            gr.Slider(1, settings().max_new_tokens, longest or DEFAULT_TOKENS, step=1, label="Longest answer (tokens)"),
+            gr.Slider(0, limits.MAX_TEMPERATURE, 0, step=0.1, label="Temperature",
+                      info="0 always gives the same answer; higher values vary more"),
+            gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="share of likely words to draw from"),
+            gr.Number(0, label="Seed", precision=0, minimum=0, maximum=limits.MAX_SEED),
+        ]
+
+
+def disclaimer():
+    """The sentence that stands beside every question box."""
+    gr.HTML(f'<p class="kira-disclaimer">{DISCLAIMER}</p>')
+
+
+def chat_tab():
+    # Plain text: Markdown could bring images from elsewhere, and answers are prose.
+    talk = gr.Chatbot(label="Conversation", height="46vh", min_height=220, render_markdown=False, buttons=["copy_all"],
+                      feedback_options=None, placeholder="Ask about a medical term or a health topic.")
+    line = gr.HTML("", elem_classes="kira-status")
+    with gr.Row(elem_classes="kira-examples"):
+        examples = [gr.Button(text, size="sm", min_width=150) for text in EXAMPLES]
+    box = gr.Textbox(label="Your question", lines=2, max_lines=6, max_length=settings().max_question_chars,
+                     placeholder="What is …?")
+    disclaimer()
+    with gr.Row():
+        send = gr.Button("Send", variant="primary", min_width=80)
+        stop, again, clear = (gr.Button(name, min_width=80) for name in ("Stop", "Retry", "Clear"))
+    controls = sampling_controls()
+    shared = {"show_progress": "hidden", **MODEL, **PRIVATE}
+    running = [
+        gr.on([send.click, box.submit], chat, [box, talk, *controls], [box, talk, line], **shared),
+        again.click(retry, [talk, *controls], [talk, line], **shared),
+        *(button.click(chat, [button, talk, *controls], [box, talk, line], **shared) for button in examples),
+    ]
+    stop.click(lambda: "Stopped.", None, line, cancels=running, queue=False, **PRIVATE)
+    clear.click(lambda: ([], ""), None, [talk, line], cancels=running, queue=False, **PRIVATE)
+
+
+def compare_tab():
+    box = gr.Textbox(label="Question for both models", lines=2, max_length=settings().max_question_chars,
+                     placeholder="What is …?")
+    disclaimer()
+    with gr.Row():
+        go = gr.Button("Compare", variant="primary", min_width=80)
+        stop = gr.Button("Stop comparing", min_width=80)
+    with gr.Row():
+        panes = [gr.HTML(views.pane(title, ""), min_height=120) for title in ("Base model", "Fine-tuned")]
+    line = gr.HTML("", elem_classes="kira-status")
+    controls = sampling_controls()
+    event = gr.on([go.click, box.submit], side_by_side, [box, *controls], [*panes, line], show_progress="hidden",
+                  **MODEL, **PRIVATE)
+    stop.click(lambda: "Stopped.", None, line, cancels=[event], queue=False, **PRIVATE)
+
+
+def results_tab():
+    table = gr.HTML()
+    with gr.Group(visible=False) as measured:
+        with gr.Accordion("What the metrics mean", open=False):
+            meaning = gr.HTML()
+        deltas, loss = gr.HTML(padding=True), gr.HTML(padding=True)
+    with gr.Group(visible=False) as browser:
+        gr.HTML('<div class="kira-text"><h2>Every answer behind these figures</h2></div>', padding=True)
+        with gr.Row():
+            text = gr.Textbox(label="Filter by words", max_length=200)
+            kind = gr.Dropdown([("All types", "")], value="", label="Type")
+        pick = gr.Dropdown([], label="Question", filterable=False)
+        detail = gr.HTML(padding=True)
+    quiet = {"queue": False, "show_progress": "hidden", **PRIVATE}
+    gr.on([text.change, kind.change], picks, [text, kind], pick, **quiet)
+    pick.change(picked, pick, detail, **quiet)
+    return [table, meaning, deltas, loss, kind, pick, measured, browser]
+
+
+def build() -> gr.Blocks:
+    """The whole page with its endpoints."""
+    with gr.Blocks(title="Kira", analytics_enabled=False) as demo:
+        head = gr.HTML(header())
+        with gr.Tab("Chat"):
+            chat_tab()
+        with gr.Tab("Compare"):
+            compare_tab()
+        with gr.Tab("Results"):
+            shown = results_tab()
+        timer = gr.Timer(1.0)
+        gr.on([demo.load, timer.tick], refresh, None, [head, *shown, timer], queue=False, show_progress="hidden",
+              **PRIVATE)
+        gr.api(ask, api_name="ask", **MODEL)
+        gr.api(compare, api_name="compare", **MODEL)
+        gr.api(results, api_name="results")
+    return demo.queue(max_size=settings().queue_size)
+
+
+def main() -> None:
+    name = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
+    port = int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, port))
+        except OSError:
+            sys.exit(f"Port {port} is taken; stop what runs there or set GRADIO_SERVER_PORT to another one.")
+    limits.keep_typed_text_out_of_the_log()
+    service.start()
+    build().launch(
+        server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS, mcp_server=True, ssr_mode=False,
+        show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""What was published, pulled from the Hub at one commit and checked before anything of it is used.
+
+The shas in manifest.json guard against corruption, the commit sha against tampering. A file that can run code when
+it is read (a pickle, a script) is never downloaded.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kira.errors import UserError
+from kira.settings import Settings
+
+PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.jsonl"]
+NEEDED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json")
+SPLIT = "data/test-00000-of-00001.parquet"
+SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model repository at one commit, and the local folder that holds its files."""
+
+    repo: str
+    revision: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """`repo@sha`: which model it is, exactly."""
+        return f"{self.repo}@{self.revision}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """An adapter that passed every check, with the base that it belongs to."""
+
+    adapter: Source
+    base: Source
+    manifest: dict
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was measured: metrics.json, the training log, and answers.jsonl joined with the test rows' texts."""
+
+    repo: str = ""
+    revision: str = ""
+    metrics: dict | None = None
+    log: list[dict] = field(default_factory=list)
+    answers: list[dict] = field(default_factory=list)
+
+
+def fetch_published(settings: Settings) -> Published:
+    """The configured adapter with its base, verified. Raises UserError with the reason why it cannot be used."""
+    adapter = fetch(settings.adapter_repo, settings.adapter_revision, settings.hub_timeout_s)
+    manifest = verify(adapter)
+    base = fetch(manifest["base"]["repo"], manifest["base"]["revision"], settings.hub_timeout_s)
+    return Published(adapter, base, manifest)
+
+
+def fetch(repo: str, revision: str, timeout_s: float) -> Source:
+    """Downloads what PATTERNS allow of the commit that `revision` (empty: the head) stands for at this moment.
+
+    A full sha in the cache needs no network; any other revision falls back on what it stood for last time when the
+    Hub does not answer. Raises UserError.
+    """
+    from huggingface_hub import resolve_revision, snapshot_download
+
+    with _hub_errors(repo, revision, timeout_s):
+        commit = resolve_revision(repo, revision=revision or None)
+        folder = snapshot_download(repo, revision=commit, allow_patterns=PATTERNS, ignore_patterns=["*/*"])
+    return Source(repo, Path(folder).name, Path(folder))
+
+
+def verify(adapter: Source) -> dict:
+    """The manifest of an adapter whose files match it. Raises UserError that names what does not."""
+    manifest = _manifest(adapter)
+    for name, expected in manifest["files"].items():
+        path = adapter.folder / name
+        if Path(name).name != name or not path.is_file():
+            raise UserError(f"{adapter.repo} lacks the file {name} that its manifest names.")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise UserError(f"The file {name} of {adapter.repo} does not match its manifest; it is damaged.")
+    config = json.loads((adapter.folder / "adapter_config.json").read_text("utf-8"))
+    base = manifest["base"]
+    if config.get("base_model_name_or_path") != base["repo"] or config.get("revision") not in (None, base["revision"]):
+        raise UserError(f"The adapter {adapter.repo} names another base in its configuration than in its manifest.")
+    if config.get("peft_type") != "LORA" or config.get("use_dora"):
+        raise UserError(f"The adapter {adapter.repo} is not a plain LoRA, so base and adapter cannot share one batch.")
+    _verify_tensors(adapter, manifest["tensors"])
+    return manifest
+
+
+def _manifest(adapter: Source) -> dict:
+    try:
+        manifest = json.loads((adapter.folder / "manifest.json").read_text("utf-8"))
+        base, files = manifest["base"], manifest["files"]
+        known = manifest["schema"] == 1 and isinstance(manifest["tensors"], dict) and isinstance(files, dict)
+        sound = known and isinstance(base["repo"], str) and SHA.fullmatch(base["revision"])
+    except FileNotFoundError:
+        raise UserError(f"{adapter.repo} has no manifest.json; it was not published by Kira.") from None
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise UserError(f"The manifest.json of {adapter.repo} cannot be read.")
+    missing = [name for name in NEEDED if name not in files]
+    if missing:
+        raise UserError(f"The manifest.json of {adapter.repo} does not cover {missing[0]}.")
+    return manifest
+
+
+def _verify_tensors(adapter: Source, shapes: dict) -> None:
+    """Names, shapes and finite values: a NaN loads without a word and turns every answer into noise."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(adapter.folder / "adapter_model.safetensors", framework="pt") as weights:
+            if {name: list(weights.get_slice(name).get_shape()) for name in weights.keys()} != shapes:  # noqa: SIM118
+                raise UserError(f"The weights of {adapter.repo} have other tensors than its manifest lists.")
+            for name in shapes:
+                if not torch.isfinite(weights.get_tensor(name)).all():
+                    raise UserError(f"The weights of {adapter.repo} hold values that are not finite numbers.")
+    except SafetensorError:
+        raise UserError(f"The weights of {adapter.repo} cannot be read; the file is damaged.") from None
+
+
+def read_results(published: Published, timeout_s: float) -> Results:
+    """Everything that the Results tab shows; without the test rows (dataset out of reach), no answers."""
+    adapter = published.adapter
+    path = adapter.folder / "metrics.json"
+    if not path.is_file():
+        return Results(adapter.repo, adapter.revision)
+    answers = _json_lines(adapter.folder / "answers.jsonl")
+    dataset = published.manifest.get("dataset")
+    return Results(
+        adapter.repo, adapter.revision, json.loads(path.read_text("utf-8")),
+        _json_lines(adapter.folder / "training_log.jsonl"),
+        _with_texts(answers, dataset, timeout_s) if answers and dataset else [],
+    )
+
+
+def _with_texts(answers: list[dict], dataset: dict, timeout_s: float) -> list[dict]:
+    import pyarrow.parquet
+    from huggingface_hub import hf_hub_download
+
+    from kira.figures import answer_rows
+
+    try:
+        with _hub_errors(dataset["repo"], dataset["revision"], timeout_s):
+            path = hf_hub_download(dataset["repo"], SPLIT, repo_type="dataset", revision=dataset["revision"])
+    except UserError:
+        return []
+    return answer_rows(answers, {row["id"]: row for row in pyarrow.parquet.read_table(path).to_pylist()})
+
+
+def _json_lines(path: Path) -> list[dict]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+class _hub_errors:
+    """Gives Hub requests a timeout (the client has none), and turns their failures into one sentence."""
+
+    def __init__(self, repo: str, revision: str, timeout_s: float):
+        self.what = repo + (f" at {revision[:12]}" if revision else "")
+        self.timeout_s = timeout_s
+
+    def __enter__(self):
+        from huggingface_hub import constants, set_client_factory
+        from huggingface_hub.utils._http import default_client_factory
+
+        def client_with_timeout():
+            client = default_client_factory()
+            client.timeout = self.timeout_s
+            return client
+
+        set_client_factory(client_with_timeout)
+        constants.HF_HUB_ETAG_TIMEOUT = constants.HF_HUB_DOWNLOAD_TIMEOUT = self.timeout_s
+
+    def __exit__(self, kind, error, trace):
+        import httpx2
+        from huggingface_hub import constants
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            GatedRepoError,
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+
+        reasons = (
+            (HFValidationError, "that is not a repository id of the Hub"),
+            (LocalEntryNotFoundError, f"the Hub at {constants.ENDPOINT} does not answer"),
+            ((GatedRepoError, RepositoryNotFoundError), "there is no such repository, or no access to it"),
+            (RevisionNotFoundError, "the repository has no such revision"),
+            (EntryNotFoundError, "a file is missing there"),
+            ((httpx2.TransportError, HfHubHTTPError, OSError), f"the Hub at {constants.ENDPOINT} does not answer"),
+        )
+        for kinds, reason in reasons:
+            if isinstance(error, kinds):
+                raise UserError(f"{self.what} could not be fetched: {reason}.") from None

@@ -1,0 +1,131 @@
+"""What may reach the model: one check for the page and for programs, and a log that repeats nothing a person typed.
+
+Gradio's own validators and component limits do not hold for calls by API, so every public function starts here.
+"""
+
+import logging
+import math
+import re
+import traceback
+import unicodedata
+from pathlib import Path
+from types import SimpleNamespace
+
+from kira.errors import UserError
+from kira.prompt import ROLES
+from kira.settings import Settings
+
+MAX_TEMPERATURE = 2.0
+MAX_SEED = 2**32 - 1
+CHARS_PER_TOKEN = 16  # no tokenizer in use makes longer tokens, so no answer of ours is refused as history
+FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters by category, yet drawn as nothing
+
+
+def checked_question(question, settings: Settings) -> str:
+    """The question without surrounding space. Raises UserError."""
+    if not isinstance(question, str):
+        raise UserError("The question must be text.")
+    if len(question) > settings.max_question_chars:
+        raise UserError(
+            f"The question is {len(question)} characters long; please shorten it to {settings.max_question_chars}."
+        )
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise UserError("The question holds broken characters; please type it again.") from None
+    if _is_blank(question):
+        raise UserError("Please type a question.")
+    return question.strip()
+
+
+def checked_history(history, settings: Settings) -> list[dict]:
+    """Earlier turns as [{"role", "content": str}], oldest first; turns without text are left out. Raises UserError."""
+    if history is None:
+        return []
+    if not isinstance(history, list) or not all(isinstance(turn, dict) for turn in history):
+        raise UserError('The history must be a list of turns such as {"role": "user", "content": "..."}.')
+    if len(history) > settings.max_turns:
+        raise UserError(f"The history has {len(history)} turns; please send the last {settings.max_turns} at most.")
+    turns = []
+    for turn in history:
+        if turn.get("role") not in ROLES:
+            raise UserError("A turn of the history must have the role user or assistant.")
+        longest = settings.max_question_chars
+        if turn["role"] == "assistant":
+            longest = max(longest, settings.max_new_tokens * CHARS_PER_TOKEN)
+        text = _text(turn.get("content"))
+        if len(text) > longest:
+            raise UserError(f"A turn of the history is longer than {longest} characters.")
+        if not _is_blank(text):
+            turns.append({"role": turn["role"], "content": text})
+    return turns
+
+
+def checked_sampling(max_new_tokens, temperature, top_p, seed, settings: Settings) -> dict:
+    """The four as numbers in range, ready to be passed on by name. Raises UserError."""
+    return {
+        "max_new_tokens": int(_number("max_new_tokens", max_new_tokens, 1, settings.max_new_tokens, whole=True)),
+        "temperature": float(_number("temperature", temperature, 0, MAX_TEMPERATURE)),
+        "top_p": float(_number("top_p", top_p, 0, 1, above=True)),
+        "seed": int(_number("seed", seed, 0, MAX_SEED, whole=True)),
+    }
+
+
+def _number(name, value, low, high, whole=False, above=False):
+    sound = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not sound or not low <= value <= high or (above and value == low) or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        span = f"above {low} and at most {high}" if above else f"from {low} to {high}"
+        raise UserError(f"{name} must be {kind} {span}.")
+    return value
+
+
+def _text(content) -> str:
+    """The text of a turn: programs send a string, the page sends blocks of which some are text."""
+    if isinstance(content, list) and all(isinstance(block, dict) for block in content):
+        parts = [block.get("text", "") for block in content if block.get("type") == "text"]
+        content = "".join(parts) if all(isinstance(part, str) for part in parts) else None
+    if not isinstance(content, str) or re.search("[\ud800-\udfff]", content):
+        raise UserError("The content of a turn must be text.")
+    return content
+
+
+def _is_blank(text: str) -> bool:
+    """Nothing to read: only white space, controls and what has no width (joiners, direction marks, fillers)."""
+    return all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") or c in FILLERS for c in text)
+
+
+def keep_typed_text_out_of_the_log() -> None:
+    """From now on no traceback of Gradio and no line of the MCP server repeats a value that came with a request.
+
+    Gradio prints the rejected value of a component verbatim ("... was: 'hot'"), the MCP server whole requests.
+    """
+    from gradio import queueing, route_utils, routes
+
+    for module in (queueing, route_utils, routes):
+        module.traceback = SimpleNamespace(print_exc=_log_where, format_exc=lambda: "")
+    make = logging.getLogRecordFactory()
+
+    def record(*args, **kwargs):
+        made = make(*args, **kwargs)
+        if made.exc_info and made.exc_info[1] is not None:
+            made.msg, made.args, made.exc_info = _where(made.exc_info[1]), (), None
+        elif {"gradio", "mcp"} & set(Path(made.pathname).parts) and "site-packages" in made.pathname:
+            made.msg, made.args = f"{Path(made.pathname).name}:{made.lineno} (text left out)", ()
+        return made
+
+    logging.setLogRecordFactory(record)
+
+
+def _log_where(*_, **__) -> None:
+    import sys
+
+    logging.getLogger("kira").warning(_where(sys.exc_info()[1]))
+
+
+def _where(error: BaseException) -> str:
+    """Type of an error and the places it passed, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return f"{type(error).__name__} at " + " < ".join(
+        f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames)
+    )

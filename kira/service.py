@@ -1,0 +1,137 @@
+"""The one model of this process: loaded once, lent to one answer at a time, on ZeroGPU run in its worker.
+
+torch and transformers take ten seconds to import, so off ZeroGPU they are imported by the thread that loads.
+"""
+
+import math
+import os
+import threading
+from collections import deque
+from contextlib import closing, nullcontext
+from dataclasses import asdict
+
+import gradio as gr
+import spaces
+
+from kira import artifacts
+from kira.errors import UserError
+from kira.settings import settings
+
+ON_ZEROGPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+# Decoding here is bound by kernel launches, not by the GPU: an H100 made 23 steps a second with base and adapter in
+# one batch and 36 alone (DESIGN.md, section 6). 20 leaves room for a slower host; a shorter request waits less.
+STEPS_PER_SECOND = 20
+START_S = 5
+
+
+class FairLock:
+    """A lock whose holders follow in the order in which they came."""
+
+    def __init__(self):
+        self._guard, self._line = threading.Lock(), deque()
+
+    def __enter__(self):
+        turn = threading.Event()
+        with self._guard:
+            self._line.append(turn)
+            if self._line[0] is turn:
+                turn.set()
+        turn.wait()
+
+    def __exit__(self, *_):
+        with self._guard:
+            self._line.popleft()
+            if self._line:
+                self._line[0].set()
+
+
+class Service:
+    """What is loaded: `engine` or None, its `speaker`, and the `notice` that says why that is not the adapter."""
+
+    def __init__(self):
+        self.engine = self.speaker = self.published = None
+        self.notice, self.results = "", artifacts.Results()
+        self.ready, self.lock = threading.Event(), FairLock()
+
+    def load(self) -> None:
+        """Adapter with base, else base alone, else nothing; `notice` tells which and why. Never raises."""
+        try:
+            self._load()
+        except Exception as error:  # whatever it is, the page stays up and says so
+            self.engine = self.speaker = None
+            self.notice = f"No model could be loaded ({type(error).__name__}); please come back later."
+        finally:
+            self.ready.set()
+
+    def _load(self) -> None:
+        from kira.engine import Engine
+
+        device, longest = _device(), settings().max_prompt_tokens
+        try:
+            published = artifacts.fetch_published(settings())
+            self.engine = Engine(published.base.folder, published.adapter.folder, device, longest)
+            self.speaker, self.published = published.adapter, published
+            self.results = artifacts.read_results(published, settings().hub_timeout_s)
+            return
+        except UserError as error:
+            reason = str(error)
+        self.notice = f"The base model answers alone, without Kira's fine-tuning: {reason}"
+        try:
+            base = artifacts.fetch(settings().base_repo, settings().base_revision, settings().hub_timeout_s)
+            self.engine, self.speaker = Engine(base.folder, None, device, longest), base
+        except UserError as error:
+            self.notice = f"No model could be loaded, so Kira cannot answer now: {reason} {error}"
+
+    def start(self) -> None:
+        """Loads: on ZeroGPU before returning (weights must be on "cuda" at import), elsewhere in the background."""
+        if ON_ZEROGPU:
+            self.load()
+        else:
+            threading.Thread(target=self.load, daemon=True).start()
+
+    def answer(self, mode: str, messages: list[dict], sampling: dict):
+        """Steps of an answer ("chat") or a pair ("compare"); None while the model is being loaded. Raises UserError."""
+        while not self.ready.wait(0.5):
+            yield None
+        if self.engine is None:
+            raise UserError(self.notice)
+        from kira.engine import Step
+
+        # On ZeroGPU each worker has its own copy of the weights and the scheduler lends it to one answer at a time.
+        with nullcontext() if ON_ZEROGPU else self.lock, closing(generate(mode, messages, **sampling)) as steps:
+            for step in steps:
+                yield Step(**step)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"
+
+
+def gpu_seconds(mode, messages, max_new_tokens, temperature, top_p, seed) -> int:
+    """What an answer may take of a visitor's daily GPU time; asked for before it runs, so no larger than needed."""
+    return min(START_S + math.ceil(max_new_tokens / STEPS_PER_SECOND), math.ceil(settings().deadline_s))
+
+
+# One decorated function for everything: each has a worker of its own with its own copy of the weights. Only plain
+# values go in and out, because they are pickled.
+@spaces.GPU(duration=gpu_seconds)
+def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
+    """The engine's steps as dicts, on ZeroGPU in its worker."""
+    deadline_s = settings().deadline_s
+    if ON_ZEROGPU:
+        deadline_s = gpu_seconds(mode, messages, max_new_tokens, temperature, top_p, seed)
+    stream = service.engine.stream_pair if mode == "compare" else service.engine.stream
+    steps = stream(messages, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed,
+                   deadline_s=deadline_s)
+    try:
+        with closing(steps):
+            for step in steps:
+                yield asdict(step)
+    except UserError as error:
+        # Of any other exception only the type reaches a visitor from the worker.
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+service = Service()

@@ -1,0 +1,76 @@
+"""How Kira looks: calm colours with enough contrast in light and dark, system fonts so that nothing is fetched."""
+
+import gradio as gr
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+TEAL = gr.themes.Color(
+    name="kira", c50="#effaf8", c100="#d6f1ec", c200="#aee2d9", c300="#7bcbbf", c400="#48aea1", c500="#1f8f83",
+    c600="#0b766b", c700="#0a5f57", c800="#0c4c46", c900="#0d3f3b", c950="#052623",
+)
+
+
+def theme() -> gr.themes.Base:
+    """The theme for `launch`."""
+    return gr.themes.Base(
+        primary_hue=TEAL, secondary_hue=TEAL, neutral_hue=gr.themes.colors.slate, font=FONTS,
+        font_mono=["ui-monospace", "monospace"], radius_size=gr.themes.sizes.radius_lg,
+        text_size=gr.themes.sizes.text_lg,
+    ).set(
+        body_background_fill="#f7f9fa", body_background_fill_dark="#0f1720",
+        body_text_color="#17242b", body_text_color_dark="#e6edf1",
+        body_text_color_subdued="#475a64", body_text_color_subdued_dark="#a9bac4",
+        block_background_fill="#ffffff", block_background_fill_dark="#17222c",
+        block_label_background_fill="#ffffff", block_label_background_fill_dark="#17222c",
+        block_label_text_color="#33464f", block_label_text_color_dark="#c3d1d9",
+        block_title_text_color="#33464f", block_title_text_color_dark="#c3d1d9",
+        block_info_text_color="#475a64", block_info_text_color_dark="#a9bac4",
+        block_border_color="#dbe4e8", block_border_color_dark="#2b3a46", block_shadow="none",
+        input_background_fill="#ffffff", input_background_fill_dark="#111b24",
+        input_border_color="#8799a3", input_border_color_dark="#5b6f7c",
+        input_placeholder_color="#5b6d77", input_placeholder_color_dark="#9fb1bc",
+        button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600", button_primary_background_fill_hover_dark="*primary_700",
+        button_primary_text_color="#ffffff", button_primary_text_color_dark="#ffffff",
+        button_secondary_background_fill="#e7eef1", button_secondary_background_fill_dark="#22313d",
+        button_secondary_text_color="#17242b", button_secondary_text_color_dark="#e6edf1",
+        link_text_color="*primary_700", link_text_color_dark="*primary_300",
+        link_text_color_hover="*primary_800", link_text_color_hover_dark="*primary_200",
+        link_text_color_visited="*primary_700", link_text_color_visited_dark="*primary_300",
+    )
+
+
+CSS = """
+.gradio-container {max-width: 60rem !important; margin: 0 auto !important; --kira-line: #c9d5db; --kira-soft: #eef4f5;
+  --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f}
+.dark .gradio-container, .gradio-container.dark {--kira-line: #33444f; --kira-soft: #1c2933; --kira-mark: #5cc2b4;
+  --kira-grey: #9fb1bc; --kira-alert: #33290f; --kira-alert-line: #d69e2e}
+.kira-head h1 {font-size: 1.7rem; line-height: 1.2; margin: 0}
+.kira-head p {margin: .2rem 0 0}
+.kira-head .speaks, .kira-small {font-size: .9rem; color: var(--body-text-color-subdued)}
+.kira-head a, .kira-text a {text-decoration: underline; overflow-wrap: anywhere}
+.kira-notice {background: var(--kira-alert); border-left: 4px solid var(--kira-alert-line); padding: .7rem .9rem;
+  border-radius: .4rem; margin-top: .6rem}
+.kira-disclaimer {font-size: .92rem; border-left: 4px solid var(--kira-mark); padding: .1rem 0 .1rem .8rem}
+.kira-examples {gap: .5rem !important}
+.kira-examples button {text-align: left; font-weight: 400; min-height: 2.75rem; white-space: normal}
+.kira-status {min-height: 1.4em; font-size: .9rem; color: var(--body-text-color-subdued)}
+.kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
+.kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem}
+.kira-text h2 {margin-top: .8rem}
+.kira-plain {white-space: pre-wrap; overflow-wrap: anywhere; margin: 0}
+.kira-scroll {overflow-x: auto; border: 1px solid var(--kira-line); border-radius: .5rem}
+.kira-scroll:focus-visible {outline: 2px solid var(--kira-mark)}
+.kira-scroll table {border-collapse: collapse; width: 100%; font-size: .92rem; margin: 0}
+.kira-scroll th, .kira-scroll td {padding: .45rem .7rem; text-align: right; white-space: nowrap;
+  border: 0; border-bottom: 1px solid var(--kira-line)}
+.kira-scroll tr:last-child td, .kira-scroll tr:last-child th {border-bottom: 0}
+.kira-scroll thead th {background: var(--kira-soft)}
+.kira-scroll tr > :first-child, .kira-scroll tr > :last-child {text-align: left}
+.kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
+.kira-plot {width: 100%; height: auto; display: block} .kira-plot text {fill: currentColor; font-size: 13px}
+.kira-plot .axis {stroke: var(--kira-line)} .kira-plot .grey {stroke: var(--kira-grey); fill: var(--kira-grey)}
+.kira-plot .mark {stroke: var(--kira-mark); fill: var(--kira-mark)} .kira-plot polyline {fill: none !important}
+footer {opacity: 1 !important}
+@media (max-width: 640px) {.gradio-container {padding: .5rem !important} .kira-head h1 {font-size: 1.4rem}}
+@media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
+"""

@@ -1,0 +1,153 @@
+"""Figures and plain text as HTML; all that did not come from this file is escaped, so no answer can bring markup.
+
+Plots are drawn here as SVG: they follow the page's colours, need no script, and show the intervals.
+"""
+
+from html import escape
+
+from kira.figures import (
+    COMPARISON_COLUMNS,
+    MEANING,
+    comparison_table,
+    delta_points,
+    label,
+    loss_points,
+    number,
+)
+
+NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
+WIDTH = 640
+
+
+def link(url: str, text: str) -> str:
+    """A link that opens beside the page; only http addresses become links."""
+    if not url.startswith(("https://", "http://")):
+        return escape(text)
+    return f'<a href="{escape(url, True)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
+
+
+def table(caption: str, columns, rows) -> str:
+    """A table in a frame that scrolls by itself on a narrow screen, by keyboard too."""
+    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(c)}</td>" for c in row[1:])}</tr>'
+        for row in rows
+    )
+    return (f'<div class="kira-scroll" role="region" tabindex="0" aria-label="{escape(caption, True)}">'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+
+
+def pane(title: str, text: str) -> str:
+    """One model's answer under its heading."""
+    return f'<div class="kira-pane"><h3>{escape(title)}</h3><p class="kira-plain">{escape(text)}</p></div>'
+
+
+def headline(metrics: dict | None) -> str:
+    """The comparison table with how it was measured."""
+    if not metrics:
+        return NOTHING
+    run, decoding = metrics["runs"]["tuned"], metrics.get("decoding", {})
+    how = "greedy" if not decoding.get("do_sample") else "sampled"
+    return (
+        '<div class="kira-text"><h2>Base and fine-tuned on the same unseen questions</h2>'
+        f'{table("Comparison of base and fine-tuned", COMPARISON_COLUMNS, comparison_table(metrics))}'
+        f'<p class="kira-small">{run["n"]} questions of the {escape(str(run["split"]))} split, {how} answers of at '
+        f'most {escape(str(decoding.get("max_new_tokens", "?")))} tokens, {escape(str(metrics.get("precision", "?")))}. '
+        "An interval that includes 0 is called no significant change. Made by: "
+        f'<code>{escape(str(metrics.get("command", "?")))}</code></p></div>'
+    )
+
+
+def meanings(metrics: dict | None) -> str:
+    """What each metric of the table says."""
+    if not metrics:
+        return ""
+    named = [MEANING[name] for name in metrics["runs"]["tuned"]["metrics"] if name in MEANING]
+    return '<div class="kira-text"><dl>' + "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in named) + "</dl></div>"
+
+
+def delta_plot(metrics: dict | None) -> str:
+    """Each metric's change in per cent of the base's figure, with its interval; the table above has the numbers."""
+    points = delta_points(metrics) if metrics else []
+    if not points:
+        return ""
+    low, high = min(0, *(p["low"] for p in points)), max(0, *(p["high"] for p in points))
+    left, right, row = 150, 20, 34
+    span = (high - low) or 1
+
+    def x(value):
+        return left + (value - low) / span * (WIDTH - left - right)
+
+    height = row * len(points) + 30
+    parts = [f'<line class="axis" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="{height - 24}"/>']
+    parts += [f'<text x="{x(v):.1f}" y="{height - 6}" text-anchor="{anchor}">{number(v, True)} %</text>'
+              for v, anchor in ((low, "start"), (high, "end")) if v]
+    parts.append(f'<text x="{x(0):.1f}" y="{height - 6}" text-anchor="middle">0</text>')
+    for i, p in enumerate(points):
+        y, kind = row * i + row / 2, "mark" if p["significant"] else "grey"
+        parts.append(
+            f'<text x="0" y="{y + 4}">{escape(p["metric"])}</text><g class="{kind}">'
+            f'<line x1="{x(p["low"]):.1f}" x2="{x(p["high"]):.1f}" y1="{y}" y2="{y}" stroke-width="2"/>'
+            f'<circle cx="{x(p["change"]):.1f}" cy="{y}" r="5"/></g>')
+    return _figure("Change against the base in per cent, with 95 % intervals", height, parts,
+                   "Grey: the interval includes 0. Whether more is better depends on the metric; see their meaning.")
+
+
+def loss_plot(log: list[dict]) -> str:
+    """Training and validation loss over the steps, first and last values in a table."""
+    points = loss_points(log)
+    if not points:
+        return ""
+    steps, losses = [p["step"] for p in points], [p["loss"] for p in points]
+    left, top, right, bottom, height = 50, 12, 12, 30, 260
+    wide, tall = (max(steps) - min(steps)) or 1, (max(losses) - min(losses)) or 1
+
+    def place(p):
+        return (f"{left + (p['step'] - min(steps)) / wide * (WIDTH - left - right):.1f},"
+                f"{top + (max(losses) - p['loss']) / tall * (height - top - bottom):.1f}")
+
+    parts = [f'<line class="axis" x1="{left}" x2="{left}" y1="{top}" y2="{height - bottom}"/>'
+             f'<line class="axis" x1="{left}" x2="{WIDTH}" y1="{height - bottom}" y2="{height - bottom}"/>'
+             f'<text x="0" y="{top + 8}">{number(max(losses))}</text>'
+             f'<text x="0" y="{height - bottom}">{number(min(losses))}</text>'
+             f'<text x="{left}" y="{height - 8}">step {min(steps)}</text>'
+             f'<text x="{WIDTH}" y="{height - 8}" text-anchor="end">step {max(steps)}</text>']
+    rows = []
+    for series, kind in (("training", "grey"), ("validation", "mark")):
+        own = [p for p in points if p["series"] == series]
+        if not own:
+            continue
+        parts.append(f'<polyline class="{kind}" stroke-width="2" points="{" ".join(map(place, own))}"/>')
+        parts += [f'<circle class="{kind}" r="3" cx="{c[0]}" cy="{c[1]}"/>' for c in
+                  (place(p).split(",") for p in own)] if len(own) <= 40 else []
+        best = min(own, key=lambda p: p["loss"])
+        rows.append([series.capitalize(), str(len(own)), number(own[0]["loss"]), number(own[-1]["loss"]),
+                     f'{number(best["loss"])} at step {best["step"]}'])
+    return (_figure("Loss over training steps", height, parts, "Grey: training. Green: validation.")
+            + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows))
+
+
+def _figure(title: str, height: float, parts: list[str], caption: str) -> str:
+    return (f'<figure class="kira-text"><h2>{escape(title)}</h2><svg class="kira-plot" viewBox="0 0 {WIDTH} {height}" '
+            f'role="img" aria-label="{escape(title, True)}">{"".join(parts)}</svg>'
+            f'<figcaption class="kira-small">{escape(caption)}</figcaption></figure>')
+
+
+def answer_detail(answer: dict | None) -> str:
+    """One test question with reference, both answers and their scores, all as plain text."""
+    if not answer:
+        return ""
+    names = [name for name in ("rouge1", "rouge2", "rougeL", "token_f1", "nll", "tokens") if name in answer["base"]]
+    scores = [[label(n) if n in MEANING else {"nll": "Surprise at the reference (nats)", "tokens": "Tokens"}[n],
+               *(str(answer[run][n]) if n == "tokens" else number(answer[run][n]) for run in ("base", "tuned"))]
+              for n in names]
+    source = ", ".join(filter(None, (answer["source"], *answer["references"])))
+    return (
+        '<div class="kira-text">' + pane("Question", answer["question"]) + "<br>"
+        + pane("Reference answer", answer["reference"])
+        + f'<p class="kira-small">Source: {escape(source) or "not stated"} {link(answer["url"], answer["url"])}</p>'
+        + pane("Base model", answer["base"]["answer"] or "(no text)") + "<br>"
+        + pane("Fine-tuned", answer["tuned"]["answer"] or "(no text)") + "<br>"
+        + table("Scores of this question", ("Score", "Base", "Fine-tuned"), scores) + "</div>"
+    )
