@@ -10,11 +10,12 @@ REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$
 COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
 
-def check_repo_id(namespace: str, name: str) -> None:
-    for part in (namespace, name):
-        if not REPO_NAME.fullmatch(part) or "--" in part or ".." in part or part.endswith((".git", ".ipynb")):
+def check_repo_id(repo_id: str) -> None:
+    parts = repo_id.split("/")
+    for part in parts:
+        if len(parts) != 2 or not REPO_NAME.fullmatch(part) or "--" in part or ".." in part or part.endswith((".git", ".ipynb")):
             raise Invalid(
-                f"Invalid repo name: {namespace}/{name}. Up to 96 letters, digits, '-', '_' and '.' are allowed; "
+                f"Invalid repo name: {repo_id}. Up to 96 letters, digits, '-', '_' and '.' are allowed; "
                 "'--' and '..' are not, nor '-' or '.' at an end, nor the endings .git and .ipynb."
             )
 

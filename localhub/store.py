@@ -74,7 +74,7 @@ class Store:
             yield self._open(kind, "/".join(settings.parts[-3:-1]))
 
     def create(self, kind: str, repo_id: str, author: str, **settings) -> Repo:
-        check_repo_id(*repo_id.split("/"))
+        check_repo_id(repo_id)
         with locked(self._lock_path(kind, repo_id)), room_on_disk():
             if spelling := self._spelling(kind, repo_id):
                 raise Conflict(f"You already created this {SINGULAR[kind]} repo", id=spelling)
@@ -106,7 +106,7 @@ class Store:
         shutil.rmtree(grave, ignore_errors=True)
 
     def move(self, repo: Repo, new_id: str) -> None:
-        check_repo_id(*new_id.split("/"))
+        check_repo_id(new_id)
         with ExitStack() as locks:
             # Always in the same order, so that two moves cannot wait for each other.
             for path in sorted({self._lock_path(repo.kind, repo.id), self._lock_path(repo.kind, new_id)}):
