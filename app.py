@@ -3,6 +3,7 @@
     python app.py        (GRADIO_SERVER_PORT, GRADIO_SERVER_NAME, KIRA_*: see README)
 """
 
+import html
 import os
 import socket
 import sys
@@ -41,22 +42,10 @@ def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
         raise gr.Error(str(error), print_exception=False) from None
 
 
-def notes(step) -> list[str]:
-    """What a reader must know about an answer beyond its text."""
-    said = []
-    if step.forgotten:
-        said.append(f"The first {step.forgotten} turns of the conversation no longer fit and were left out.")
-    if step.ended == "deadline":
-        said.append("The time limit was reached, so the answer is cut short.")
-    if step.ended == "length":
-        said.append("The length limit was reached, so the answer may be cut short.")
-    return said
-
-
 def figures(step) -> dict:
     """Tokens, speed and notes of a step, as programs get them."""
     return {"tokens": sum(step.tokens), "tokens_per_second": round(step.rate, 1),
-            "first_token_seconds": round(step.first_s, 3), "notes": notes(step)}
+            "first_token_seconds": round(step.first_s, 3), "notes": step.notes}
 
 
 def status(step) -> str:
@@ -64,7 +53,7 @@ def status(step) -> str:
     if step is None:
         return WAITING
     speed = f"{sum(step.tokens)} tokens, {step.rate:.0f} a second, first after {step.first_s:.1f} s."
-    return " ".join([speed, *notes(step)]) if step.ended else "Answering …"
+    return " ".join([speed, *step.notes]) if step.ended else "Answering …"
 
 
 # The docstrings of the next three are the documentation that programs see.
@@ -114,14 +103,23 @@ def results() -> dict:
     return {**found.metrics, "repo": found.repo, "revision": found.revision, "rows": comparison_rows(found.metrics)}
 
 
+def shown(text: str) -> str:
+    """Text for the Chatbot, which renders HTML and fetches images even when told to leave Markdown alone."""
+    return html.escape(text, quote=False)
+
+
+def typed(history: list[dict]) -> list[dict]:
+    """The Chatbot's turns with their text as it was before `shown`."""
+    return [{"role": turn["role"], "content": html.unescape(limits.text_of(turn["content"]))} for turn in history]
+
+
 def chat(question, history, *sampling):
     """Streams (textbox, conversation, status); the text box is emptied once the question is accepted."""
-    earlier = history[-settings().max_turns:]
-    box = ""
+    box, earlier = "", typed(history)[-settings().max_turns:]
     for step in answers("chat", question, earlier, *sampling):
         text = step.texts[0] if step else ""
-        talk = [*history, {"role": "user", "content": question}]
-        yield box, [*talk, {"role": "assistant", "content": text}] if text else talk, status(step)
+        talk = [*history, {"role": "user", "content": shown(question)}]
+        yield box, [*talk, {"role": "assistant", "content": shown(text)}] if text else talk, status(step)
         box = gr.skip()
 
 
@@ -129,7 +127,7 @@ def retry(history, *sampling):
     """The last question once more; nothing when there is none."""
     asked = [i for i, turn in enumerate(history) if turn["role"] == "user"]
     if asked:
-        question = limits.checked_history([history[asked[-1]]], settings())[0]["content"]
+        question = typed(history)[asked[-1]]["content"]
         for _, talk, line in chat(question, history[: asked[-1]], *sampling):
             yield talk, line
 
@@ -152,7 +150,7 @@ def header() -> str:
         speaks = f"Answers: {named(service.published.adapter)}, fine-tuned from {named(service.published.base)}"
     elif service.speaker:
         speaks = f"Answers: {named(service.speaker)}"
-    notice = f'<p class="kira-notice" role="status">{views.escape(service.notice)}</p>' if service.notice else ""
+    notice = f'<p class="kira-notice" role="status">{html.escape(service.notice)}</p>' if service.notice else ""
     return (f'<header class="kira-head"><h1>Kira</h1><p>{PURPOSE}</p><p class="speaks">{speaks}</p>{notice}</header>')
 
 
@@ -163,7 +161,7 @@ def refresh():
     return (header(), views.headline(found.metrics) if service.ready.is_set() else "", views.meanings(found.metrics),
             views.delta_plot(found.metrics), views.loss_plot(found.log),
             gr.Dropdown(choices=[("All types", ""), *((k or "(none)", k) for k in kinds if k)], value=""),
-            picks("", ""), gr.Group(visible=bool(found.metrics)), gr.Group(visible=bool(found.answers)),
+            picks("", ""), gr.Column(visible=bool(found.metrics)), gr.Column(visible=bool(found.answers)),
             gr.Timer(active=not service.ready.is_set()))
 
 
@@ -197,8 +195,7 @@ def disclaimer():
 
 
 def chat_tab():
-    # Plain text: Markdown could bring images from elsewhere, and answers are prose.
-    talk = gr.Chatbot(label="Conversation", height="46vh", min_height=220, render_markdown=False, buttons=["copy_all"],
+    talk = gr.Chatbot(show_label=False, height="46vh", min_height=220, render_markdown=False, buttons=["copy_all"],
                       feedback_options=None, placeholder="Ask about a medical term or a health topic.")
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Row(elem_classes="kira-examples"):
@@ -207,8 +204,8 @@ def chat_tab():
                      placeholder="What is …?")
     disclaimer()
     with gr.Row():
-        send = gr.Button("Send", variant="primary", min_width=80)
-        stop, again, clear = (gr.Button(name, min_width=80) for name in ("Stop", "Retry", "Clear"))
+        send = gr.Button("Send", variant="primary", min_width=60)
+        stop, again, clear = (gr.Button(name, min_width=60) for name in ("Stop", "Retry", "Clear"))
     controls = sampling_controls()
     shared = {"show_progress": "hidden", **MODEL, **PRIVATE}
     running = [
@@ -238,11 +235,11 @@ def compare_tab():
 
 def results_tab():
     table = gr.HTML()
-    with gr.Group(visible=False) as measured:
+    with gr.Column(visible=False) as measured:
         with gr.Accordion("What the metrics mean", open=False):
             meaning = gr.HTML()
         deltas, loss = gr.HTML(padding=True), gr.HTML(padding=True)
-    with gr.Group(visible=False) as browser:
+    with gr.Column(visible=False) as browser:
         gr.HTML('<div class="kira-text"><h2>Every answer behind these figures</h2></div>', padding=True)
         with gr.Row():
             text = gr.Textbox(label="Filter by words", max_length=200)
@@ -265,6 +262,8 @@ def build() -> gr.Blocks:
             compare_tab()
         with gr.Tab("Results"):
             shown = results_tab()
+        # The conversation scrolls, so the keyboard must reach it.
+        demo.load(None, js="() => document.querySelectorAll('[role=log]').forEach(e => e.tabIndex = 0)", **PRIVATE)
         timer = gr.Timer(1.0)
         gr.on([demo.load, timer.tick], refresh, None, [head, *shown, timer], queue=False, show_progress="hidden",
               **PRIVATE)

@@ -35,6 +35,18 @@ class Step:
         """Tokens per second of all rows together, from the first token on."""
         return max(sum(self.tokens) - len(self.tokens), 0) / max(self.seconds - self.first_s, 1e-9)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know about the answer beyond its text, a sentence each."""
+        said = []
+        if self.forgotten:
+            said.append(f"The first {self.forgotten} turns of the conversation no longer fit and were left out.")
+        if self.ended == "deadline":
+            said.append("The time limit was reached, so the answer is cut short.")
+        if self.ended == "length":
+            said.append("The length limit was reached, so the answer may be cut short.")
+        return said
+
 
 class Engine:
     """One model; `adapter` None: the base alone. Raises UserError for files that cannot be loaded."""

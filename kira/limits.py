@@ -53,7 +53,7 @@ def checked_history(history, settings: Settings) -> list[dict]:
         longest = settings.max_question_chars
         if turn["role"] == "assistant":
             longest = max(longest, settings.max_new_tokens * CHARS_PER_TOKEN)
-        text = _text(turn.get("content"))
+        text = text_of(turn.get("content"))
         if len(text) > longest:
             raise UserError(f"A turn of the history is longer than {longest} characters.")
         if not _is_blank(text):
@@ -80,8 +80,8 @@ def _number(name, value, low, high, whole=False, above=False):
     return value
 
 
-def _text(content) -> str:
-    """The text of a turn: programs send a string, the page sends blocks of which some are text."""
+def text_of(content) -> str:
+    """The text of a turn: programs send a string, the page sends blocks of which some are text. Raises UserError."""
     if isinstance(content, list) and all(isinstance(block, dict) for block in content):
         parts = [block.get("text", "") for block in content if block.get("type") == "text"]
         content = "".join(parts) if all(isinstance(part, str) for part in parts) else None

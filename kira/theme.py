@@ -14,7 +14,7 @@ def theme() -> gr.themes.Base:
     return gr.themes.Base(
         primary_hue=TEAL, secondary_hue=TEAL, neutral_hue=gr.themes.colors.slate, font=FONTS,
         font_mono=["ui-monospace", "monospace"], radius_size=gr.themes.sizes.radius_lg,
-        text_size=gr.themes.sizes.text_lg,
+        text_size=gr.themes.sizes.text_md,
     ).set(
         body_background_fill="#f7f9fa", body_background_fill_dark="#0f1720",
         body_text_color="#17242b", body_text_color_dark="#e6edf1",
@@ -26,7 +26,7 @@ def theme() -> gr.themes.Base:
         block_info_text_color="#475a64", block_info_text_color_dark="#a9bac4",
         block_border_color="#dbe4e8", block_border_color_dark="#2b3a46", block_shadow="none",
         input_background_fill="#ffffff", input_background_fill_dark="#111b24",
-        input_border_color="#8799a3", input_border_color_dark="#5b6f7c",
+        input_border_width="1px", input_border_color="#8799a3", input_border_color_dark="#5b6f7c",
         input_placeholder_color="#5b6d77", input_placeholder_color_dark="#9fb1bc",
         button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600", button_primary_background_fill_hover_dark="*primary_700",
@@ -47,29 +47,33 @@ CSS = """
 .kira-head h1 {font-size: 1.7rem; line-height: 1.2; margin: 0}
 .kira-head p {margin: .2rem 0 0}
 .kira-head .speaks, .kira-small {font-size: .9rem; color: var(--body-text-color-subdued)}
-.kira-head a, .kira-text a {text-decoration: underline; overflow-wrap: anywhere}
+.kira-head a, .kira-text a {text-decoration: underline; overflow-wrap: anywhere; padding: 0; margin: 0}
 .kira-notice {background: var(--kira-alert); border-left: 4px solid var(--kira-alert-line); padding: .7rem .9rem;
   border-radius: .4rem; margin-top: .6rem}
 .kira-disclaimer {font-size: .92rem; border-left: 4px solid var(--kira-mark); padding: .1rem 0 .1rem .8rem}
 .kira-examples {gap: .5rem !important}
 .kira-examples button {text-align: left; font-weight: 400; min-height: 2.75rem; white-space: normal}
 .kira-status {min-height: 1.4em; font-size: .9rem; color: var(--body-text-color-subdued)}
+.kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
-.kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem}
-.kira-text h2 {margin-top: .8rem}
+.kira-pane h2, .kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem}
+.kira-text > h2 {margin-top: .8rem}
 .kira-plain {white-space: pre-wrap; overflow-wrap: anywhere; margin: 0}
-.kira-scroll {overflow-x: auto; border: 1px solid var(--kira-line); border-radius: .5rem}
+.kira-scroll {contain: inline-size; overflow-x: auto;
+  border: 1px solid var(--kira-line) !important; border-radius: .5rem}
 .kira-scroll:focus-visible {outline: 2px solid var(--kira-mark)}
 .kira-scroll table {border-collapse: collapse; width: 100%; font-size: .92rem; margin: 0}
 .kira-scroll th, .kira-scroll td {padding: .45rem .7rem; text-align: right; white-space: nowrap;
   border: 0; border-bottom: 1px solid var(--kira-line)}
 .kira-scroll tr:last-child td, .kira-scroll tr:last-child th {border-bottom: 0}
 .kira-scroll thead th {background: var(--kira-soft)}
-.kira-scroll tr > :first-child, .kira-scroll tr > :last-child {text-align: left}
+.kira-scroll tr > :first-child {text-align: left}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
-.kira-plot {width: 100%; height: auto; display: block} .kira-plot text {fill: currentColor; font-size: 13px}
+.kira-plot {width: 100%; max-width: 36rem; height: auto; display: block}
+.kira-plot text {fill: currentColor; font-size: 13px}
 .kira-plot .axis {stroke: var(--kira-line)} .kira-plot .grey {stroke: var(--kira-grey); fill: var(--kira-grey)}
 .kira-plot .mark {stroke: var(--kira-mark); fill: var(--kira-mark)} .kira-plot polyline {fill: none !important}
+button[role=tab].selected {color: var(--kira-mark) !important}
 footer {opacity: 1 !important}
 @media (max-width: 640px) {.gradio-container {padding: .5rem !important} .kira-head h1 {font-size: 1.4rem}}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}

@@ -16,7 +16,7 @@ from kira.figures import (
 )
 
 NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
-WIDTH = 640
+WIDTH = 400  # about a phone's, so that the text in a plot keeps its size there
 
 
 def link(url: str, text: str) -> str:
@@ -37,9 +37,10 @@ def table(caption: str, columns, rows) -> str:
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
-def pane(title: str, text: str) -> str:
-    """One model's answer under its heading."""
-    return f'<div class="kira-pane"><h3>{escape(title)}</h3><p class="kira-plain">{escape(text)}</p></div>'
+def pane(title: str, text: str, level: int = 2) -> str:
+    """A text under its heading, as plain text."""
+    heading = f"<h{level}>{escape(title)}</h{level}>"
+    return f'<div class="kira-pane">{heading}<p class="kira-plain">{escape(text)}</p></div>'
 
 
 def headline(metrics: dict | None) -> str:
@@ -52,7 +53,8 @@ def headline(metrics: dict | None) -> str:
         '<div class="kira-text"><h2>Base and fine-tuned on the same unseen questions</h2>'
         f'{table("Comparison of base and fine-tuned", COMPARISON_COLUMNS, comparison_table(metrics))}'
         f'<p class="kira-small">{run["n"]} questions of the {escape(str(run["split"]))} split, {how} answers of at '
-        f'most {escape(str(decoding.get("max_new_tokens", "?")))} tokens, {escape(str(metrics.get("precision", "?")))}. '
+        f'most {escape(str(decoding.get("max_new_tokens", "?")))} tokens, '
+        f'{escape(str(metrics.get("precision", "?")))}. '
         "An interval that includes 0 is called no significant change. Made by: "
         f'<code>{escape(str(metrics.get("command", "?")))}</code></p></div>'
     )
@@ -73,7 +75,7 @@ def delta_plot(metrics: dict | None) -> str:
     if not points:
         return ""
     low, high = min(0, *(p["low"] for p in points)), max(0, *(p["high"] for p in points))
-    left, right, row = 150, 20, 34
+    left, right, row = 112, 12, 30
     span = (high - low) or 1
 
     def x(value):
@@ -81,7 +83,7 @@ def delta_plot(metrics: dict | None) -> str:
 
     height = row * len(points) + 30
     parts = [f'<line class="axis" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="{height - 24}"/>']
-    parts += [f'<text x="{x(v):.1f}" y="{height - 6}" text-anchor="{anchor}">{number(v, True)} %</text>'
+    parts += [f'<text x="{x(v):.1f}" y="{height - 6}" text-anchor="{anchor}">{v:+.0f} %</text>'
               for v, anchor in ((low, "start"), (high, "end")) if v]
     parts.append(f'<text x="{x(0):.1f}" y="{height - 6}" text-anchor="middle">0</text>')
     for i, p in enumerate(points):
@@ -100,7 +102,7 @@ def loss_plot(log: list[dict]) -> str:
     if not points:
         return ""
     steps, losses = [p["step"] for p in points], [p["loss"] for p in points]
-    left, top, right, bottom, height = 50, 12, 12, 30, 260
+    left, top, right, bottom, height = 46, 12, 8, 28, 220
     wide, tall = (max(steps) - min(steps)) or 1, (max(losses) - min(losses)) or 1
 
     def place(p):
@@ -144,10 +146,10 @@ def answer_detail(answer: dict | None) -> str:
               for n in names]
     source = ", ".join(filter(None, (answer["source"], *answer["references"])))
     return (
-        '<div class="kira-text">' + pane("Question", answer["question"]) + "<br>"
-        + pane("Reference answer", answer["reference"])
+        '<div class="kira-text">' + pane("Question", answer["question"], 3)
+        + pane("Reference answer", answer["reference"], 3)
         + f'<p class="kira-small">Source: {escape(source) or "not stated"} {link(answer["url"], answer["url"])}</p>'
-        + pane("Base model", answer["base"]["answer"] or "(no text)") + "<br>"
-        + pane("Fine-tuned", answer["tuned"]["answer"] or "(no text)") + "<br>"
+        + pane("Base model", answer["base"]["answer"] or "(no text)", 3)
+        + pane("Fine-tuned", answer["tuned"]["answer"] or "(no text)", 3)
         + table("Scores of this question", ("Score", "Base", "Fine-tuned"), scores) + "</div>"
     )

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
 from train_space.publish import adapter_manifest, push_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,8 +60,8 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
     (folder / "README.md").unlink(missing_ok=True)
 
     def scored(text, value):
-        return {"answer": text, "nll": 20 * (1 - value), **dict.fromkeys(("rouge1", "rouge2", "rougeL", "token_f1"), value),
-                "stopped": True, "tokens": 9}
+        overlap = dict.fromkeys(("rouge1", "rouge2", "rougeL", "token_f1"), value)
+        return {"answer": text, "nll": 20 * (1 - value), **overlap, "stopped": True, "tokens": 9}
 
     answers = [{"id": r["id"], "type": r["type"], "reference_tokens": 9, "reference_bytes": 30,
                 "base": scored("It is <b>something</b> else.", 0.2), "tuned": scored(r["answer"], 0.8)} for r in rows]
@@ -76,7 +77,8 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
               for name, (before, tuned, low, high) in METRICS.items()]
     (folder / "metrics.json").write_text(json.dumps({
         "schema": 1, "status": "ok", "decoding": {"do_sample": False, "max_new_tokens": 64, "batch_size": 8},
-        "precision": "float32", "inputs": {}, "command": "python -m train_space evaluate", "runs": runs, "deltas": deltas,
+        "precision": "float32", "inputs": {},
+        "command": "python -m train_space evaluate", "runs": runs, "deltas": deltas,
     }))
     (folder / "recipe.json").write_text("{}")
     record = {"base": {"repo": "kira/tiny", "revision": base_sha},
@@ -144,8 +146,8 @@ def damage(sound: Path, kind: str, folder: Path) -> list:
             if p.read_bytes() != (sound / p.name).read_bytes()]
 
 
-DAMAGES = ("bit-flip", "truncated", "header", "nan", "other-tensors", "wrong-base", "dora", "no-manifest", "missing-file",
-           "base-gone", "no-results")
+DAMAGES = ("bit-flip", "truncated", "header", "nan", "other-tensors", "wrong-base", "dora", "no-manifest",
+           "missing-file", "base-gone", "no-results")
 
 
 def main(folder: Path) -> None:
