@@ -33,6 +33,13 @@ class Call:
             raise Invalid("The body of this request must be a JSON object")
         return value
 
+    def objects(self, name: str) -> list[dict]:
+        """A list of JSON objects in the body."""
+        value = self.json().get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise Invalid(f"{name} must be a list of JSON objects")
+        return value
+
     def form(self) -> dict[str, list[str]]:
         return parse_qs(self.body.decode("utf-8", "replace"))
 

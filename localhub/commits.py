@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from localhub.call import Call
 from localhub.card import card_problems
+from localhub.discussions import open_discussion
 from localhub.errors import EntryNotFound, Invalid
 from localhub.lfs_rules import is_ignored, is_large
 from localhub.names import check_path
@@ -26,9 +27,9 @@ def preupload(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
     body = call.json()
     files = repo.files(repo.resolve(rest[0] if rest else "main"))
     gitattributes = _text(repo, files, ".gitattributes")
-    gitignore = body.get("gitIgnore") or _text(repo, files, ".gitignore")
+    gitignore = str(body.get("gitIgnore") or "") or _text(repo, files, ".gitignore")
     answer = []
-    for file in body.get("files", []):
+    for file in call.objects("files"):
         path, size = check_path(file.get("path")), file.get("size")
         if not isinstance(size, int):
             raise Invalid(f"preupload needs the size of {path}")
@@ -107,8 +108,11 @@ def commit(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
         )
     except EntryNotFound as error:
         raise Invalid(error.message) from error
-    url = call.url(repo)
-    pull_request = f"{url}/discussions/{ref.removeprefix('refs/pr/')}" if call.flag("create_pr") else None
+    url, pull_request = call.url(repo), None
+    if call.flag("create_pr"):
+        text = str(header.get("description") or title)
+        opened = open_discussion(repo, call.user.name, title, text, ref, repo.branch(revision)[0], "open")
+        pull_request = f"{url}/discussions/{opened['num']}"
     return JSONResponse({
         "success": True, "commitOid": sha, "commitUrl": f"{url}/commit/{sha}", "hookOutput": "",
         "pullRequestUrl": pull_request,

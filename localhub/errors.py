@@ -16,6 +16,10 @@ class Invalid(HubError):
     pass
 
 
+class InvalidPath(Invalid):
+    status = 422
+
+
 class Unauthorized(HubError):
     status = 401
 

@@ -32,9 +32,9 @@ def batch(call: Call, repo: Repo) -> JSONResponse:
     body = call.json()
     if body.get("operation") != "upload":
         raise Invalid("Only uploads go through the LFS endpoint of this Hub; downloads go through resolve")
-    multipart = "multipart" in body.get("transfers", [])
+    multipart = "multipart" in str(body.get("transfers"))
     objects = []
-    for wanted in body.get("objects", []):
+    for wanted in call.objects("objects"):
         oid, size = wanted.get("oid"), wanted.get("size")
         if not isinstance(oid, str) or not isinstance(size, int) or size < 0:
             raise Invalid("An LFS object needs oid and size")
@@ -76,8 +76,10 @@ async def transfer(store: Store, request: Request, oid: str) -> Response:
     """PUT of a whole object or of a part; POST to complete the parts or to verify."""
     size = _signed_size(store, request, oid)
     if request.method == "PUT":
-        part = request.query_params.get("part")
-        return await (_put_part(store, request, oid, size, int(part)) if part else _put(store, request, oid, size))
+        part = request.query_params.get("part", "")
+        if part.isdigit():
+            return await _put_part(store, request, oid, size, int(part))
+        return await _put(store, request, oid, size)
     if request.query_params.get("verify"):
         if await run_in_threadpool(store.large.size, oid) != size:
             raise EntryNotFound(f"The LFS object {oid} did not arrive")

@@ -2,9 +2,9 @@
 
 import re
 
-from localhub.errors import Invalid
+from localhub.errors import Invalid, InvalidPath
 
-REPO_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+REPO_NAME = re.compile(r"(?!.*(--|\.\.|\.git$|\.ipynb$))[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./-]|[./]$|^@$")
 COMMIT_ID = re.compile(r"[0-9a-f]{40}")
@@ -12,12 +12,11 @@ COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
 def check_repo_id(repo_id: str) -> None:
     parts = repo_id.split("/")
-    for part in parts:
-        if len(parts) != 2 or not REPO_NAME.fullmatch(part) or "--" in part or ".." in part or part.endswith((".git", ".ipynb")):
-            raise Invalid(
-                f"Invalid repo name: {repo_id}. Up to 96 letters, digits, '-', '_' and '.' are allowed; "
-                "'--' and '..' are not, nor '-' or '.' at an end, nor the endings .git and .ipynb."
-            )
+    if len(parts) != 2 or not all(map(REPO_NAME.fullmatch, parts)):
+        raise Invalid(
+            f"Invalid repo name: {repo_id}. Up to 96 letters, digits, '-', '_' and '.' are allowed; "
+            "'--' and '..' are not, nor '-' or '.' at an end, nor the endings .git and .ipynb."
+        )
 
 
 def check_branch(name: str) -> None:
@@ -35,10 +34,10 @@ def check_tag(name: str) -> None:
 def check_path(path: object) -> str:
     """File paths are keys of a manifest, never opened; yet clients write them to disk, so only harmless ones pass."""
     if not isinstance(path, str) or not path or len(path.encode("utf-8", "replace")) > 4096:
-        raise Invalid("A file needs a path of 1 to 4096 bytes")
+        raise InvalidPath("A file needs a path of 1 to 4096 bytes")
     segments = path.split("/")
     if CONTROL.search(path) or "\\" in path or any(s in ("", ".", "..") or s.lower() == ".git" for s in segments):
-        raise Invalid(f"Invalid path in repo: {path!r}")
+        raise InvalidPath(f"Invalid path in repo: {path!r}")
     if any(len(segment.encode("utf-8", "replace")) > 255 for segment in segments):
-        raise Invalid("A part of a path in repo is longer than 255 bytes")
+        raise InvalidPath("A part of a path in repo is longer than 255 bytes")
     return path

@@ -173,10 +173,46 @@ class Repo:
             files = apply(self.files(tip), changes)
             sha = self._write_commit(tip, files, title, message, author)
             if pull_request:
-                numbers = [int(r.removeprefix("refs/pr/")) for r in self.refs() if r.startswith("refs/pr/")]
-                ref = f"refs/pr/{max(numbers, default=0) + 1}"
+                ref = f"refs/pr/{self.next_number()}"
             self.scratch.write(self._ref_path(ref), sha.encode())
             return sha, ref
+
+    def next_number(self) -> int:
+        """For the next discussion or pull request, which are counted together; call it under the lock."""
+        numbers = [int(ref.removeprefix("refs/pr/")) for ref in self.refs() if ref.startswith("refs/pr/")]
+        numbers += [int(path.stem) for path in (self.folder / "discussions").glob("*.json")]
+        return max(numbers, default=0) + 1
+
+    def open_pull_request(self, tip: str) -> str:
+        with self.lock():
+            ref = f"refs/pr/{self.next_number()}"
+            self.scratch.write(self._ref_path(ref), tip.encode())
+        return ref
+
+    def merge(self, source: str, target: str, title: str, author: str) -> str:
+        """Brings what `source` changed since it left `target` into it; all of it or, when both changed a file, none."""
+        source_tip = self.resolve(source)
+        with self.lock(), room_on_disk():
+            ref, tip = self.branch(target)
+            known = {sha for sha, _ in self.history(tip)}
+            fork = next(sha for sha, _ in self.history(source_tip) if sha in known)
+            old, ours, theirs = self.files(fork), self.files(tip), self.files(source_tip)
+            changed = {path for path in old.keys() | theirs.keys() if old.get(path) != theirs.get(path)}
+            if clash := [path for path in changed if ours.get(path) not in (old.get(path), theirs.get(path))]:
+                raise Conflict(f"Both sides changed {', '.join(sorted(clash))}")
+            changes = [("delete", path, None) for path in changed - theirs.keys() if path in ours]
+            changes += [("add", path, theirs[path]) for path in changed & theirs.keys()]
+            sha = self._write_commit(tip, apply(ours, changes), title, "", author)
+            self.scratch.write(self._ref_path(ref), sha.encode())
+            return sha
+
+    def squash(self, revision: str, title: str, author: str) -> str:
+        """One commit with the files of a branch takes the place of its history."""
+        with self.lock(), room_on_disk():
+            ref, tip = self.branch(revision)
+            sha = self._write_commit(None, self.files(tip), title, "", author)
+            self.scratch.write(self._ref_path(ref), sha.encode())
+            return sha
 
     def begin(self, files: dict[str, bytes], author: str) -> None:
         """The first commit, in a folder that nobody else can see yet."""

@@ -1,6 +1,7 @@
 """The endpoints of one repo except uploads: its description, tree, history, branches, tags and settings."""
 
 import json
+from html import escape
 
 from starlette.responses import JSONResponse
 
@@ -127,7 +128,8 @@ def paths_info(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
 def commits(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
     return JSONResponse([
         {"id": sha, "title": commit["title"], "message": commit["message"], "date": commit["date"],
-         "authors": [{"user": commit["author"]}]}
+         "authors": [{"user": commit["author"]}],
+         "formatted": {"title": escape(commit["title"]), "message": escape(commit["message"])}}
         for sha, commit in repo.history(repo.resolve(rest[0] if rest else "main"))
     ])
 
@@ -165,6 +167,12 @@ def tag(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
         raise Invalid("A tag needs a name")
     repo.create_ref("tags", name, repo.resolve("/".join(rest) or "main"))
     return JSONResponse({})
+
+
+def squash(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
+    revision = "/".join(rest) or "main"
+    sha = repo.squash(revision, str(call.json().get("message") or f"Squash {revision}"), call.user.name)
+    return JSONResponse({"commitOid": sha})
 
 
 def settings(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:

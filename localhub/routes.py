@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from localhub import commits, hub_api, lfs, pages, repo_api
+from localhub import commits, discussions, hub_api, lfs, pages, repo_api
 from localhub.call import Call
 from localhub.errors import Invalid, NotBuilt, NotFound, RepoNotFound
 from localhub.repo import URL_PREFIX
@@ -22,8 +22,9 @@ READ = {
     ("GET", "commits"): repo_api.commits,
     ("GET", "refs"): repo_api.refs,
     ("GET", "auth-check"): repo_api.auth_check,
+    ("GET", "discussions"): discussions.read,
 }
-PROPOSE = {
+UPLOAD = {
     ("POST", "preupload"): commits.preupload,
     ("POST", "commit"): commits.commit,
 }
@@ -33,10 +34,9 @@ WRITE = {
     ("POST", "tag"): repo_api.tag,
     ("DELETE", "tag"): repo_api.tag,
     ("PUT", "settings"): repo_api.settings,
+    ("POST", "super-squash"): repo_api.squash,
 }
 NOT_BUILT = {
-    "discussions": "discussions, nor a review of pull requests",
-    "super-squash": "squashing of history",
     "lfs-files": "list of LFS files",
     "user-access-request": "requests for access",
     **dict.fromkeys(
@@ -80,9 +80,11 @@ def _api(call: Call, path: list[str]) -> Response:
 
 def _repo(call: Call, kind: str, repo_id: str, verb: str, rest: list[str]) -> Response:
     key = (call.method, verb)
-    if key in PROPOSE:
+    if key in UPLOAD:
         repo = call.proposable(kind, repo_id) if call.flag("create_pr") else call.writable(kind, repo_id)
-        return PROPOSE[key](call, repo, rest)
+        return UPLOAD[key](call, repo, rest)
+    if key == ("POST", "discussions"):
+        return discussions.write(call, call.proposable(kind, repo_id), rest)
     if key in WRITE:
         return WRITE[key](call, call.writable(kind, repo_id), rest)
     repo = call.readable(kind, repo_id)

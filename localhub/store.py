@@ -17,6 +17,14 @@ from localhub.repo import URL_PREFIX, Repo, now
 SINGULAR = {"models": "model", "datasets": "dataset", "spaces": "Space"}
 
 
+def _first_files(kind: str, repo_id: str, settings: dict) -> dict[str, bytes]:
+    files = {".gitattributes": initial_gitattributes(kind)}
+    if kind == "spaces":  # a Space's card says how to run it, so it has one from the start
+        title, sdk = repo_id.split("/")[1], settings.get("sdk") or "static"
+        files["README.md"] = f"---\ntitle: {title}\nsdk: {sdk}\n---\n".encode()
+    return files
+
+
 class Store:
     def __init__(self, root: Path):
         self.root = root.absolute()
@@ -81,7 +89,7 @@ class Store:
             unfinished = self.scratch.path()
             draft = Repo(unfinished, kind, repo_id, self.scratch, self._lock_path(kind, repo_id))
             try:
-                draft.begin({".gitattributes": initial_gitattributes(kind)}, author)
+                draft.begin(_first_files(kind, repo_id, settings), author)
                 self.scratch.write_json(unfinished / "repo.json", {"created": now(), **settings})
                 self._place(unfinished, self._folder(kind, repo_id))
             except BaseException:

@@ -52,12 +52,17 @@ class Hub:
     def requests(self, start: int = 0) -> list[dict]:
         return [json.loads(line) for line in self.log.read_text().splitlines()[start:]]
 
-    def run(self, program: str, home: Path, token: str = "local-write", **variables: str) -> str:
+    def run(self, program: str, home: Path, arguments: tuple | list = (), **variables: str) -> str:
         """Runs a client program in a process of its own, where the environment comes before the imports."""
-        environment = {**os.environ, **client_environment(self.endpoint, self.root, token, home), **variables}
-        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        environment = {**os.environ, **client_environment(self.endpoint, self.root, hf_home=home), **variables}
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+def text_of(path: str) -> str:
+    return Path(path).read_text("utf-8")
 
 
 def tip(hub: Hub, repo_id: str, kind: str = "models") -> str:

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hub import bearer, commit_body
+from hub import bearer, commit_body, text_of
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RevisionNotFoundError
 
@@ -52,7 +52,7 @@ def test_delete_and_copy(api, repo_id):
     commit(api, repo_id, CommitOperationCopy("b.bin", "copy.bin"), CommitOperationCopy("c.txt", "copy.txt"),
            CommitOperationDelete("c.txt"), CommitOperationDelete("a/"))
     assert set(api.list_repo_files(repo_id)) == {".gitattributes", "b.bin", "copy.bin", "copy.txt"}
-    assert open(api.hf_hub_download(repo_id, "copy.bin")).read() == "large"
+    assert text_of(api.hf_hub_download(repo_id, "copy.bin")) == "large"
     api.delete_files(repo_id, ["copy.*"])
     assert set(api.list_repo_files(repo_id)) == {".gitattributes", "b.bin"}
     with pytest.raises(HfHubHTTPError, match="cannot be deleted"):
@@ -73,7 +73,7 @@ def test_a_refused_commit_changes_nothing(hub, api, repo_id):
         ("unheard-of", {"path": "x"}),
     ):
         answer = hub.http.post(f"/api/models/{repo_id}/commit/main", content=commit_body(good, bad), headers=bearer())
-        assert answer.status_code == 400, (bad, answer.text)
+        assert answer.status_code in (400, 422), (bad, answer.text)
     assert api.model_info(repo_id).sha == before
 
 

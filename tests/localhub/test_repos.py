@@ -2,7 +2,7 @@
 
 import httpx2
 import pytest
-from hub import bearer
+from hub import bearer, text_of
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 
@@ -53,7 +53,7 @@ def test_rename(api, hub, repo_id):
     api.move_repo(repo_id, new_id)
     assert api.model_info(new_id).id == new_id
     assert api.model_info(repo_id).id == new_id  # the old id leads to the new one
-    assert open(api.hf_hub_download(repo_id, "a.txt")).read() == "text"
+    assert text_of(api.hf_hub_download(repo_id, "a.txt")) == "text"
     assert hub.http.get(f"/{repo_id}").headers["location"] == f"/{new_id}"
     api.create_repo(repo_id)  # and becomes free
     assert api.model_info(repo_id).id == repo_id
@@ -114,7 +114,7 @@ def test_tokens(hub, repo_id):
 def test_private(hub, api, repo_id, tmp_path):
     api.upload_file(path_or_fileobj=b"secret", path_in_repo="a.txt", repo_id=repo_id)
     api.update_repo_settings(repo_id, private=True)
-    assert api.model_info(repo_id).private and open(api.hf_hub_download(repo_id, "a.txt")).read() == "secret"
+    assert api.model_info(repo_id).private and text_of(api.hf_hub_download(repo_id, "a.txt")) == "secret"
     for stranger in (hub.api(False), hub.api("other-write"), hub.api("local-read")):
         with pytest.raises(RepositoryNotFoundError):
             stranger.model_info(repo_id)
@@ -149,12 +149,14 @@ def test_list(hub, api):
     assert len(list(api.list_datasets(author="embedded", limit=1))) == 1
 
 
-def test_what_is_not_built_says_so(hub, api, repo_id):
+def test_what_is_not_built_says_so(api):
+    repo_id = api.create_repo("runs", repo_type="space", space_sdk="static").repo_id
     for call in (
-        lambda: list(api.get_repo_discussions(repo_id)),
-        lambda: api.super_squash_history(repo_id),
-        lambda: api.create_discussion(repo_id, title="hello"),
         lambda: api.create_collection("title"),
+        lambda: api.list_webhooks(),
+        lambda: api.pause_space(repo_id),
+        lambda: list(api.list_lfs_files(repo_id, repo_type="space")),
+        lambda: list(api.list_pending_access_requests(repo_id, repo_type="space")),
     ):
         with pytest.raises(HfHubHTTPError, match="This local Hub has no") as failure:
             call()

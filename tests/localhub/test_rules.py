@@ -34,7 +34,8 @@ def test_what_is_ignored(path, ignored):
     assert is_ignored(path, rules) is ignored
 
 
-@pytest.mark.parametrize("path", ["a", "a/b.txt", "to?<>/awful?file%name:here", "ünïcode/文件", ".gitattributes", "a..b"])
+@pytest.mark.parametrize("path", ["a", "a/b.txt", "to?<>/awful?file%name:here", "ünïcode/文件", ".gitattributes",
+                                  "a..b"])
 def test_good_paths(path):
     assert check_path(path) == path
 
