@@ -1,13 +1,14 @@
 """One request, read and routed, as the handlers see it; and who may see and change which repo."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.datastructures import QueryParams
 
-from localhub.errors import Gated, Invalid, RepoNotFound
+from localhub.errors import Gated, Invalid, RepoNotFound, RevisionNotFound
 from localhub.repo import Repo
 from localhub.store import Store
 from localhub.tokens import User, writer, writer_of
@@ -54,6 +55,16 @@ class Call:
 
     def owns(self, repo: Repo) -> bool:
         return self.user is not None and self.user.owns(repo.namespace)
+
+    def visible(self, kind: str) -> Iterator[tuple[Repo, str]]:
+        """Every repo that the caller may read, with its latest commit; one that is deleted meanwhile is left out."""
+        for repo in self.store.all(kind):
+            try:
+                tip = repo.resolve("main") if self.may_read(repo) else None
+            except (FileNotFoundError, RevisionNotFound):
+                continue
+            if tip:
+                yield repo, tip
 
     def readable(self, kind: str, repo_id: str) -> Repo:
         """A private repo that is not the caller's looks just like one that does not exist."""

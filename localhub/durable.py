@@ -61,12 +61,8 @@ class Scratch:
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / "lock"):
             for folder in root.glob("*.tmp"):
-                with (folder / "owner").open("a") if folder.is_dir() else contextlib.nullcontext() as owner:
-                    try:
-                        if owner:
-                            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        continue
+                with (folder / "owner").open("a") as owner, contextlib.suppress(BlockingIOError):
+                    fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(folder, ignore_errors=True)
             self.folder = root / f"{secrets.token_hex(8)}.tmp"
             self.folder.mkdir()

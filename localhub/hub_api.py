@@ -82,12 +82,12 @@ def list_repos(call: Call, kind: str) -> JSONResponse:
     author, search, limit = (call.query.get(name) for name in ("author", "search", "limit"))
     tags = call.query.getlist("filter")
     found = []
-    for repo in call.store.all(kind):
-        if not call.may_read(repo) or (author and repo.namespace.lower() != author.lower()):
+    for repo, tip in call.visible(kind):
+        if author and repo.namespace.lower() != author.lower():
             continue
         if search and search.lower() not in repo.id.lower():
             continue
-        info = describe(call, repo, repo.resolve("main"))
+        info = describe(call, repo, tip)
         if set(tags) <= set(info["tags"]):
             found.append(info)
     found.sort(key=lambda info: info["lastModified"], reverse=True)

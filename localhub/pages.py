@@ -60,8 +60,7 @@ def page(call: Call, kind: str, parts: list[str]) -> Response:
 def _index(call: Call) -> Response:
     groups = []
     for kind in URL_PREFIX:
-        repos = [repo for repo in call.store.all(kind) if call.may_read(repo)]
-        infos = [describe(call, repo, repo.resolve("main")) | {"path": repo.url_path} for repo in repos]
+        infos = [describe(call, repo, tip) | {"path": repo.url_path} for repo, tip in call.visible(kind)]
         groups.append((NOUNS[kind], sorted(infos, key=lambda info: info["lastModified"], reverse=True)))
     return _html("index.html", groups=groups, endpoint=call.endpoint)
 

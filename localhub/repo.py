@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from localhub.durable import Scratch, locked, room_on_disk
+from localhub.durable import Scratch, locked, room_on_disk, sync_directory
 from localhub.errors import Conflict, EntryNotFound, Forbidden, Invalid, RevisionNotFound, Stale
 from localhub.names import check_branch, check_tag
 from localhub.objects import git_id
@@ -107,6 +107,7 @@ class Repo:
             if self._read_ref(ref) is None:
                 raise RevisionNotFound(f"Invalid rev id: {name}")
             os.unlink(self._ref_path(ref))
+            sync_directory(self.folder / "refs")
 
     # Commits
 

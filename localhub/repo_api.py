@@ -126,12 +126,14 @@ def paths_info(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
 # History and refs
 
 def commits(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
-    return JSONResponse([
-        {"id": sha, "title": commit["title"], "message": commit["message"], "date": commit["date"],
-         "authors": [{"user": commit["author"]}],
-         "formatted": {"title": escape(commit["title"]), "message": escape(commit["message"])}}
-        for sha, commit in repo.history(repo.resolve(rest[0] if rest else "main"))
-    ])
+    formatted, answer = call.query.get("expand[]") == "formatted", []
+    for sha, commit in repo.history(repo.resolve(rest[0] if rest else "main")):
+        entry = {"id": sha, "title": commit["title"], "message": commit["message"], "date": commit["date"],
+                 "authors": [{"user": commit["author"]}]}
+        if formatted:  # as HTML
+            entry["formatted"] = {"title": escape(commit["title"]), "message": escape(commit["message"])}
+        answer.append(entry)
+    return JSONResponse(answer)
 
 
 def refs(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:

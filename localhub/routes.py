@@ -1,6 +1,6 @@
 """Which handler answers which request. Paths are split before they are decoded: a branch may hold a slash."""
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from localhub import commits, discussions, hub_api, lfs, pages, repo_api
 from localhub.call import Call
@@ -73,6 +73,8 @@ def _api(call: Call, path: list[str]) -> Response:
             return hub_api.list_repos(call, path[0])
         verb = path[3] if len(path) > 3 else "revision"
         return _repo(call, path[0], "/".join(path[1:3]), verb, path[4:])
+    if len(path) == 3 and path[0] == "users" and path[2] == "likes" and call.method == "GET":
+        return JSONResponse([])  # nobody can like anything here, so this list is complete
     if path and path[0] in NOT_BUILT_HUB:
         raise NotBuilt(f"This local Hub has no {path[0]}.")
     raise NotFound("This Hub has no such endpoint")

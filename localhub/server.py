@@ -30,11 +30,8 @@ BODY_BYTES = 64 << 20  # of requests that are read into memory; commits and LFS 
 
 
 def error_response(error: HubError) -> JSONResponse:
-    headers = {
-        "X-Error-Message": error.message.encode("ascii", "replace").decode().replace("\n", " "),
-        "X-Request-Id": f"Root=1-{secrets.token_hex(8)}",
-        **error.headers,
-    }
+    message = error.message.encode("ascii", "replace").decode()
+    headers = {"X-Error-Message": "".join(c if c.isprintable() else " " for c in message), **error.headers}
     if error.code:
         headers["X-Error-Code"] = error.code
     return JSONResponse({"error": error.message, **error.details}, error.status, headers)
@@ -67,6 +64,15 @@ class Hub:
         self.app = Starlette(routes=[Route("/{path:path}", self.respond, methods=METHODS)])
 
     async def respond(self, request: Request) -> Response:
+        response = await self._answer_or_error(request)
+        asked = request.headers
+        # The clients send an id of their own and print the one that comes back beside an error.
+        response.headers["X-Request-Id"] = (
+            asked.get("x-request-id") or asked.get("x-amzn-trace-id") or f"Root=1-{secrets.token_hex(8)}"
+        )
+        return response
+
+    async def _answer_or_error(self, request: Request) -> Response:
         try:
             return await self._respond(request)
         except HubError as error:

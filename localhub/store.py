@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import yaml
+
 from localhub.durable import Scratch, locked, make_directory, room_on_disk, sync_directory
 from localhub.errors import Conflict, RepoNotFound
 from localhub.lfs_rules import initial_gitattributes
@@ -20,8 +22,8 @@ SINGULAR = {"models": "model", "datasets": "dataset", "spaces": "Space"}
 def _first_files(kind: str, repo_id: str, settings: dict) -> dict[str, bytes]:
     files = {".gitattributes": initial_gitattributes(kind)}
     if kind == "spaces":  # a Space's card says how to run it, so it has one from the start
-        title, sdk = repo_id.split("/")[1], settings.get("sdk") or "static"
-        files["README.md"] = f"---\ntitle: {title}\nsdk: {sdk}\n---\n".encode()
+        card = {"title": repo_id.split("/")[1], "sdk": settings.get("sdk") or "static"}
+        files["README.md"] = f"---\n{yaml.safe_dump(card, sort_keys=False)}---\n".encode()
     return files
 
 
