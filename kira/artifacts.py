@@ -171,12 +171,16 @@ class _hub_errors:
         self.timeout_s = timeout_s
 
     def __enter__(self):
+        import httpx2
         from huggingface_hub import constants, set_client_factory
         from huggingface_hub.utils._http import default_client_factory
 
+        def limit(request):  # a hook, because some calls switch the client's own timeout off
+            request.extensions["timeout"] = httpx2.Timeout(self.timeout_s).as_dict()
+
         def client_with_timeout():
             client = default_client_factory()
-            client.timeout = self.timeout_s
+            client.event_hooks = client.event_hooks | {"request": [*client.event_hooks["request"], limit]}
             return client
 
         set_client_factory(client_with_timeout)
@@ -193,11 +197,12 @@ class _hub_errors:
             LocalEntryNotFoundError,
             RepositoryNotFoundError,
             RevisionNotFoundError,
+            RevisionResolutionError,
         )
 
         reasons = (
             (HFValidationError, "that is not a repository id of the Hub"),
-            (LocalEntryNotFoundError, f"the Hub at {constants.ENDPOINT} does not answer"),
+            ((LocalEntryNotFoundError, RevisionResolutionError), f"the Hub at {constants.ENDPOINT} does not answer"),
             ((GatedRepoError, RepositoryNotFoundError), "there is no such repository, or no access to it"),
             (RevisionNotFoundError, "the repository has no such revision"),
             (EntryNotFoundError, "a file is missing there"),

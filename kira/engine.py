@@ -155,8 +155,8 @@ def _with_adapter(model, adapter: Path):
     except Exception as error:
         raise UserError(f"The adapter does not fit the base model ({type(error).__name__}).") from error
     with safe_open(adapter / "adapter_model.safetensors", framework="pt") as saved:
-        # PEFT only warns about tensors that it misses or cannot place.
-        if set(saved.keys()) != set(get_peft_model_state_dict(model)):
+        # PEFT only warns about tensors that it misses or cannot place. Left to decide on embeddings, it asks the Hub.
+        if set(saved.keys()) != set(get_peft_model_state_dict(model, save_embedding_layers=False)):
             raise UserError("The adapter does not fit the base model: it has tensors for other layers.")
     return model
 

@@ -3,6 +3,7 @@
 torch and transformers take ten seconds to import, so off ZeroGPU they are imported by the thread that loads.
 """
 
+import logging
 import math
 import os
 import threading
@@ -58,6 +59,7 @@ class Service:
         try:
             self._load()
         except Exception as error:  # whatever it is, the page stays up and says so
+            logging.getLogger("kira").exception("loading failed")
             self.engine = self.speaker = None
             self.notice = f"No model could be loaded ({type(error).__name__}); please come back later."
         finally:

@@ -66,6 +66,7 @@ CSS = """
 .kira-scroll th, .kira-scroll td {padding: .45rem .7rem; text-align: right; white-space: nowrap;
   border: 0; border-bottom: 1px solid var(--kira-line)}
 .kira-scroll tr:last-child td, .kira-scroll tr:last-child th {border-bottom: 0}
+.kira-scroll table, .kira-scroll thead, .kira-scroll tr {border: 0 !important}
 .kira-scroll thead th {background: var(--kira-soft)}
 .kira-scroll tr > :first-child {text-align: left}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
@@ -75,6 +76,9 @@ CSS = """
 .kira-plot .mark {stroke: var(--kira-mark); fill: var(--kira-mark)} .kira-plot polyline {fill: none !important}
 button[role=tab].selected {color: var(--kira-mark) !important}
 footer {opacity: 1 !important}
-@media (max-width: 640px) {.gradio-container {padding: .5rem !important} .kira-head h1 {font-size: 1.4rem}}
+@media (max-width: 640px) {
+  .kira-head h1 {font-size: 1.4rem}
+  .kira-scroll table {font-size: .8rem} .kira-scroll th, .kira-scroll td {padding: .35rem .3rem; white-space: normal}
+}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """

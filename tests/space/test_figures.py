@@ -1,0 +1,54 @@
+"""The one comparison, and what is drawn from it."""
+
+from kira import views
+from kira.figures import answer_rows, comparison_rows, comparison_table, delta_points, loss_points, matching_answers
+
+METRICS = {
+    "runs": {"base": {"n": 9, "split": "test", "metrics": {"rougeL": 0.2, "perplexity": 14.0}},
+             "tuned": {"n": 9, "split": "test", "metrics": {"perplexity": 7.0, "rougeL": 0.3, "stop_rate": 1.0}}},
+    "deltas": [
+        {"from": "base", "to": "tuned", "metric": "rougeL", "slice": "all", "n": 9, "value": 0.1, "low": -0.01,
+         "high": 0.2, "p": 0.2, "p_holm": 0.4},
+        {"from": "base", "to": "tuned", "metric": "perplexity", "slice": "all", "n": 9, "value": -7.0, "low": -8.0,
+         "high": -6.0, "p": 0.001, "p_holm": 0.002},
+        {"from": "base", "to": "tuned", "metric": "perplexity", "slice": "definition", "n": 3, "value": 1.0, "low": 0.0,
+         "high": 2.0, "p": 1, "p_holm": 1},
+    ],
+}
+ANSWERS = [{"id": "a", "type": "definition", "base": {"answer": "<b>x</b>", "nll": 1.0}, "tuned": {"answer": "y", "nll": 2.0}},
+           {"id": "gone", "type": "", "base": {}, "tuned": {}}]
+ROWS = {"a": {"question": "What is <i>?", "answer": "It is.", "url": "javascript:alert(1)", "references": None}}
+
+
+def test_rows_keep_order_and_say_what_is_significant():
+    rows = comparison_rows(METRICS)
+    assert [r["metric"] for r in rows] == ["perplexity", "rougeL", "stop_rate"]
+    assert [r["significant"] for r in rows] == [True, False, False]
+    assert rows[0] == {"metric": "perplexity", "base": 14.0, "tuned": 7.0, "delta": -7.0, "low": -8.0, "high": -6.0,
+                       "p": 0.001, "p_holm": 0.002, "n": 9, "significant": True}
+    assert rows[2]["base"] is None and rows[2]["delta"] is None
+
+
+def test_table_reads_as_people_do():
+    assert comparison_table(METRICS)[1] == ["ROUGE-L", "0.200", "0.300", "+0.100", "\u22120.010 to +0.200", "9",
+                                            "no significant change"]
+
+
+def test_plots_need_no_missing_figure():
+    assert [round(p["change"]) for p in delta_points(METRICS)] == [-50, 50]
+    assert "<svg" in views.delta_plot(METRICS) and views.delta_plot(None) == ""
+    log = [{"step": 1, "loss": 2.0}, {"step": 2, "eval_loss": 1.5}, {"step": 3, "grad_norm": 1}]
+    assert [p["series"] for p in loss_points(log)] == ["training", "validation"]
+    assert "<polyline" in views.loss_plot(log) and views.loss_plot([]) == ""
+
+
+def test_answers_are_joined_by_id_and_found_by_word():
+    joined = answer_rows(ANSWERS, ROWS)
+    assert [a["id"] for a in joined] == ["a"] and joined[0]["reference"] == "It is."
+    assert matching_answers(joined, "IT is") == joined and matching_answers(joined, "no such") == []
+    assert matching_answers(joined, "", "feature") == []
+
+
+def test_no_text_becomes_markup_or_a_script_link():
+    page = views.answer_detail(answer_rows(ANSWERS, ROWS)[0])
+    assert "&lt;b&gt;x" in page and "What is &lt;i&gt;" in page and "href" not in page
