@@ -116,6 +116,10 @@ def typed(history: list[dict]) -> list[dict]:
 def chat(question, history, *sampling):
     """Streams (textbox, conversation, status); the text box is emptied once the question is accepted."""
     box, earlier = "", typed(history)[-settings().max_turns:]
+    if service.ready.is_set() and not service.engine:
+        talk = [*history, {"role": "user", "content": shown(question)}]
+        yield box, [*talk, {"role": "assistant", "content": shown(service.notice)}], ""
+        return
     for step in answers("chat", question, earlier, *sampling):
         text = step.texts[0] if step else ""
         talk = [*history, {"role": "user", "content": shown(question)}]

@@ -151,7 +151,8 @@ def _with_adapter(model, adapter: Path):
     from safetensors import safe_open
 
     try:
-        model = PeftModel.from_pretrained(model, adapter, autocast_adapter_dtype=False)
+        # On ZeroGPU PEFT would read straight to a GPU that is not there yet.
+        model = PeftModel.from_pretrained(model, adapter, autocast_adapter_dtype=False, torch_device="cpu")
     except Exception as error:
         raise UserError(f"The adapter does not fit the base model ({type(error).__name__}).") from error
     with safe_open(adapter / "adapter_model.safetensors", framework="pt") as saved:

@@ -55,7 +55,8 @@ def test_compare_streams_both(client, published):
 
 def test_history_changes_the_answer(client):
     turns = [{"role": "user", "content": "What is the heart?"}, {"role": "assistant", "content": "It pumps blood."}]
-    plain, after = (client.predict("And the lungs?", history, 30, api_name="/ask")["answer"] for history in (None, turns))
+    plain, after = (client.predict("And the lungs?", history, 30, api_name="/ask")["answer"]
+                    for history in (None, turns))
     assert plain != after
 
 
@@ -78,7 +79,8 @@ REFUSED = [
     (["x" * 5_000_000, None, 8, 0, 1, 0], "characters long"),
     (["0123456789" * 390, None, 8, 0, 1, 0], "please shorten it"),
     (["\ud800", None, 8, 0, 1, 0], "broken characters"),
-    *([["fever", None, tokens, 0, 1, 0], "max_new_tokens must be"] for tokens in (0, -1, 8001, NAN, INF, 1.5, "8", True)),
+    *([["fever", None, tokens, 0, 1, 0], "max_new_tokens must be"]
+      for tokens in (0, -1, 8001, NAN, INF, 1.5, "8", True)),
     *([["fever", None, 8, heat, 1, 0], "temperature must be"] for heat in (-0.1, 2.1, NAN, INF, "hot", None)),
     *([["fever", None, 8, 0, share, 0], "top_p must be"] for share in (0, -1, 1.1, NAN, "all")),
     *([["fever", None, 8, 0, 1, seed], "seed must be"] for seed in (-1, 2**32, 0.5, NAN, [])),

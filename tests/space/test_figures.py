@@ -15,7 +15,8 @@ METRICS = {
          "high": 2.0, "p": 1, "p_holm": 1},
     ],
 }
-ANSWERS = [{"id": "a", "type": "definition", "base": {"answer": "<b>x</b>", "nll": 1.0}, "tuned": {"answer": "y", "nll": 2.0}},
+ANSWERS = [{"id": "a", "type": "definition", "base": {"answer": "<b>x</b>", "nll": 1.0},
+            "tuned": {"answer": "y", "nll": 2.0}},
            {"id": "gone", "type": "", "base": {}, "tuned": {}}]
 ROWS = {"a": {"question": "What is <i>?", "answer": "It is.", "url": "javascript:alert(1)", "references": None}}
 
