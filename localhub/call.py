@@ -74,7 +74,8 @@ class Call:
         return repo
 
     def downloadable(self, repo: Repo) -> Repo:
-        if repo.settings.get("gated") and not self.owns(repo):
+        granted = repo.settings.get("access", {}).get(self.user.name, {}) if self.user else {}
+        if repo.settings.get("gated") and not self.owns(repo) and granted.get("status") != "accepted":
             noun = repo.kind.removesuffix("s")
             raise Gated(f"Access to {noun} {repo.id} is restricted and you are not in the authorized list. "
                         f"Visit {self.url(repo)} to ask for access.")

@@ -7,6 +7,7 @@ from localhub.card import card_problems
 from localhub.errors import Conflict, Invalid, Unauthorized
 from localhub.repo import URL_PREFIX, VISIBILITIES
 from localhub.repo_api import describe
+from localhub.store import SINGULAR
 from localhub.tokens import writer, writer_of
 
 
@@ -15,16 +16,27 @@ def whoami(call: Call) -> JSONResponse:
         raise Unauthorized("Invalid username or password.")
     user = call.user
     return JSONResponse({
-        "type": "user", "id": user.name, "name": user.name, "fullname": user.name, "isPro": False, "periodEnd": None,
-        "orgs": [{"type": "org", "id": org, "name": org, "fullname": org} for org in user.orgs],
+        "type": "user", "id": user.name, "name": user.name, "fullname": user.full_name, "isPro": False,
+        "orgs": [{"type": "org", "id": org, "name": org, "fullname": name} for org, name in user.orgs.items()],
         "auth": {"type": "access_token", "accessToken": {"displayName": "local", "role": user.role}},
     })
+
+
+def own_repos(call: Call) -> JSONResponse:
+    if call.user is None:
+        raise Unauthorized("Invalid username or password.")
+    return JSONResponse([
+        {"id": repo.id, "type": SINGULAR[kind].lower(), "visibility": repo.settings["visibility"],
+         "updatedAt": repo.commit(tip)["date"], "storage": sum(entry["size"] for entry in repo.files(tip).values()),
+         "storagePercent": 0}
+        for kind in URL_PREFIX for repo, tip in call.visible(kind) if repo.namespace == call.user.name
+    ])
 
 
 def _kind(body: dict) -> str:
     kind = f"{body.get('type') or 'model'}s"
     if kind not in URL_PREFIX:
-        raise Invalid(f"This Hub has models, datasets and spaces, not {kind}")
+        raise Invalid(f"This Hub has {', '.join(URL_PREFIX)}, not {kind}")
     return kind
 
 

@@ -24,7 +24,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
-NOUNS = {"models": "model", "datasets": "dataset", "spaces": "Space"}
+NOUNS = {"models": "model", "datasets": "dataset", "spaces": "Space", "kernels": "kernel"}
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
@@ -61,7 +61,8 @@ def _index(call: Call) -> Response:
     groups = []
     for kind in URL_PREFIX:
         infos = [describe(call, repo, tip) | {"path": repo.url_path} for repo, tip in call.visible(kind)]
-        groups.append((NOUNS[kind], sorted(infos, key=lambda info: info["lastModified"], reverse=True)))
+        if infos or kind != "kernels":  # few know of them
+            groups.append((NOUNS[kind], sorted(infos, key=lambda info: info["lastModified"], reverse=True)))
     return _html("index.html", groups=groups, endpoint=call.endpoint)
 
 

@@ -7,7 +7,7 @@ process killed at any moment leaves the old commit or the new one.
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -17,7 +17,7 @@ from localhub.errors import Conflict, EntryNotFound, Forbidden, Invalid, Revisio
 from localhub.names import check_branch, check_tag
 from localhub.objects import git_id
 
-URL_PREFIX = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}
+URL_PREFIX = {"models": "", "datasets": "datasets/", "spaces": "spaces/", "kernels": "kernels/"}
 VISIBILITIES = ("public", "private", "protected")
 MAIN = "refs/heads/main"
 
@@ -51,11 +51,12 @@ class Repo:
     def settings(self) -> dict:
         return json.loads((self.folder / "repo.json").read_text("utf-8"))
 
-    def change_settings(self, **changes) -> None:
+    def change_settings(self, change: Callable[[dict], dict]) -> None:
+        """Replaces the settings by what `change` makes of the newest ones."""
         with self.lock():
             self.__dict__.pop("settings", None)
-            self.scratch.write_json(self.folder / "repo.json", {**self.settings, **changes})
-            self.__dict__.pop("settings", None)
+            self.settings = change(self.settings)
+            self.scratch.write_json(self.folder / "repo.json", self.settings)
 
     # Refs
 

@@ -187,7 +187,7 @@ def settings(call: Call, repo: Repo, rest: list[str]) -> JSONResponse:
         changes["gated"] = body["gated"]
     if changes.get("visibility", "public") not in VISIBILITIES or changes.get("gated", False) not in GATES:
         raise Invalid(f"visibility must be one of {', '.join(VISIBILITIES)}; gated false, auto or manual")
-    repo.change_settings(**changes)
+    repo.change_settings(lambda settings: {**settings, **changes})
     return JSONResponse(changes)
 
 

@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from localhub import commits, discussions, hub_api, lfs, pages, repo_api
+from localhub import access, commits, discussions, hub_api, lfs, pages, repo_api
 from localhub.call import Call
 from localhub.errors import Invalid, NotBuilt, NotFound, RepoNotFound
 from localhub.repo import URL_PREFIX
@@ -10,6 +10,7 @@ from localhub.resolve import resolve
 
 HUB = {
     ("GET", "whoami-v2"): hub_api.whoami,
+    ("GET", "settings/repositories"): hub_api.own_repos,
     ("POST", "repos/create"): hub_api.create,
     ("DELETE", "repos/delete"): hub_api.delete,
     ("POST", "repos/move"): hub_api.move,
@@ -35,16 +36,17 @@ WRITE = {
     ("DELETE", "tag"): repo_api.tag,
     ("PUT", "settings"): repo_api.settings,
     ("POST", "super-squash"): repo_api.squash,
+    ("GET", "user-access-request"): access.requests,
+    ("POST", "user-access-request"): access.requests,
 }
 NOT_BUILT = {
     "lfs-files": "list of LFS files",
-    "user-access-request": "requests for access",
     **dict.fromkeys(
         ["secrets", "variables", "hardware", "sleeptime", "pause", "restart", "runtime", "storage", "logs"],
         "hardware to run Spaces on",
     ),
 }
-NOT_BUILT_HUB = ("collections", "buckets", "jobs", "kernels", "organizations", "settings", "users", "spaces-templates")
+NOT_BUILT_HUB = ("collections", "buckets", "jobs", "organizations", "settings", "users", "spaces-templates")
 
 
 def answer(call: Call) -> Response:
@@ -52,7 +54,7 @@ def answer(call: Call) -> Response:
     parts = call.segments
     if parts[0] == "api":
         return _api(call, parts[1:])
-    kind = parts[0] if parts[0] in ("datasets", "spaces") else "models"
+    kind = parts[0] if URL_PREFIX.get(parts[0]) else "models"
     parts = parts[1:] if kind != "models" else parts
     if parts[2:] == ["info", "lfs", "objects", "batch"] and call.method == "POST":
         return lfs.batch(call, call.proposable(kind, f"{parts[0]}/{parts[1].removesuffix('.git')}"))

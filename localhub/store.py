@@ -16,7 +16,7 @@ from localhub.names import REPO_NAME, check_repo_id
 from localhub.objects import LargeObjects
 from localhub.repo import URL_PREFIX, Repo, now
 
-SINGULAR = {"models": "model", "datasets": "dataset", "spaces": "Space"}
+SINGULAR = {"models": "model", "datasets": "dataset", "spaces": "Space", "kernels": "kernel"}
 
 
 def _first_files(kind: str, repo_id: str, settings: dict) -> dict[str, bytes]:

@@ -1,7 +1,10 @@
-"""Who is asking: tokens live in ROOT/tokens.json as {"token": {"user", "role", "orgs"}}, for a person to edit."""
+"""Who is asking: tokens live in ROOT/tokens.json as {"token": {"user", "role", "orgs"}}, for a person to edit.
+
+"names", if there, holds full names of the user and the orgs.
+"""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from localhub.durable import Scratch
@@ -17,7 +20,8 @@ DEFAULTS = {
 class User:
     name: str
     role: str
-    orgs: list[str] = field(default_factory=list)
+    full_name: str
+    orgs: dict[str, str]  # each with its full name
 
     def owns(self, namespace: str) -> bool:
         return namespace.lower() in [name.lower() for name in (self.name, *self.orgs)]
@@ -39,7 +43,9 @@ class Tokens:
         entry = json.loads(self.path.read_text("utf-8")).get(token.strip())
         if scheme.lower() != "bearer" or entry is None:
             raise Unauthorized("Invalid credentials in Authorization header")
-        return User(entry["user"], entry.get("role", "read"), entry.get("orgs", []))
+        names = entry.get("names", {})
+        user, orgs = entry["user"], {org: names.get(org, org) for org in entry.get("orgs", [])}
+        return User(user, entry.get("role", "read"), names.get(user, user), orgs)
 
 
 def writer(user: User | None) -> User:

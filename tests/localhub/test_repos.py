@@ -126,7 +126,7 @@ def test_private(hub, api, repo_id, tmp_path):
     assert repo_id not in hub.http.get("/").text
 
 
-def test_gated(hub, api, repo_id):
+def test_gated(hub, api, repo_id, tmp_path):
     api.upload_file(path_or_fileobj=b"x", path_in_repo="a.txt", repo_id=repo_id)
     api.update_repo_settings(repo_id, gated="manual")
     assert hub.api(False).model_info(repo_id).gated == "manual"
@@ -136,6 +136,15 @@ def test_gated(hub, api, repo_id):
         hub.api("local-read").auth_check(repo_id)
     api.auth_check(repo_id)
     api.hf_hub_download(repo_id, "a.txt")
+    api.grant_access(repo_id, "reader")
+    assert [request.username for request in api.list_accepted_access_requests(repo_id)] == ["reader"]
+    hub.api("local-read").hf_hub_download(repo_id, "a.txt", cache_dir=tmp_path)
+    api.reject_access_request(repo_id, "reader", rejection_reason="no longer")
+    with pytest.raises(GatedRepoError):
+        hub.api("local-read").auth_check(repo_id)
+    with pytest.raises(HfHubHTTPError) as failure:
+        hub.api("other-write").grant_access(repo_id, "other")
+    assert status(failure) == 403
 
 
 def test_list(hub, api):
@@ -156,7 +165,6 @@ def test_what_is_not_built_says_so(api):
         lambda: api.list_webhooks(),
         lambda: api.pause_space(repo_id),
         lambda: list(api.list_lfs_files(repo_id, repo_type="space")),
-        lambda: list(api.list_pending_access_requests(repo_id, repo_type="space")),
     ):
         with pytest.raises(HfHubHTTPError, match="This local Hub has no") as failure:
             call()
