@@ -103,13 +103,14 @@ def results() -> dict:
     return {**found.metrics, "repo": found.repo, "revision": found.revision, "rows": comparison_rows(found.metrics)}
 
 
-def shown(text: str) -> str:
-    """Text for the Chatbot, which renders HTML and fetches images even when told to leave Markdown alone."""
-    return html.escape(text, quote=False)
+def turns(question: str, answer: str) -> list[dict]:
+    """For the Chatbot, which renders HTML and fetches images even when told to leave Markdown alone."""
+    said = [("user", question), ("assistant", answer)][: 2 if answer else 1]
+    return [{"role": role, "content": html.escape(text, quote=False)} for role, text in said]
 
 
 def typed(history: list[dict]) -> list[dict]:
-    """The Chatbot's turns with their text as it was before `shown`."""
+    """The Chatbot's turns with their text as it was before `turns`."""
     return [{"role": turn["role"], "content": html.unescape(limits.text_of(turn["content"]))} for turn in history]
 
 
@@ -117,13 +118,10 @@ def chat(question, history, *sampling):
     """Streams (textbox, conversation, status); the text box is emptied once the question is accepted."""
     box, earlier = "", typed(history)[-settings().max_turns:]
     if service.ready.is_set() and not service.engine:
-        talk = [*history, {"role": "user", "content": shown(question)}]
-        yield box, [*talk, {"role": "assistant", "content": shown(service.notice)}], ""
+        yield box, [*history, *turns(question, service.notice)], ""
         return
     for step in answers("chat", question, earlier, *sampling):
-        text = step.texts[0] if step else ""
-        talk = [*history, {"role": "user", "content": shown(question)}]
-        yield box, [*talk, {"role": "assistant", "content": shown(text)}] if text else talk, status(step)
+        yield box, [*history, *turns(question, step.texts[0] if step else "")], status(step)
         box = gr.skip()
 
 
@@ -227,9 +225,12 @@ def compare_tab():
     disclaimer()
     with gr.Row():
         go = gr.Button("Compare", variant="primary", min_width=80)
-        stop = gr.Button("Stop comparing", min_width=80)
+        stop = gr.Button("Stop", min_width=80)
     with gr.Row():
-        panes = [gr.HTML(views.pane(title, ""), min_height=120) for title in ("Base model", "Fine-tuned")]
+        panes = []
+        for title in ("Base model", "Fine-tuned"):
+            with gr.Column(min_width=280):  # one below the other on a phone
+                panes.append(gr.HTML(views.pane(title, "")))
     line = gr.HTML("", elem_classes="kira-status")
     controls = sampling_controls()
     event = gr.on([go.click, box.submit], side_by_side, [box, *controls], [*panes, line], show_progress="hidden",

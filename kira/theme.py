@@ -75,6 +75,8 @@ CSS = """
 .kira-plot .axis {stroke: var(--kira-line)} .kira-plot .grey {stroke: var(--kira-grey); fill: var(--kira-grey)}
 .kira-plot .mark {stroke: var(--kira-mark); fill: var(--kira-mark)} .kira-plot polyline {fill: none !important}
 button[role=tab].selected {color: var(--kira-mark) !important}
+/* the Chatbot's own, which would leave the status line and a running answer as they are */
+.icon-button[title=Clear] {display: none}
 footer {opacity: 1 !important}
 @media (max-width: 640px) {
   .kira-head h1 {font-size: 1.4rem}

@@ -35,6 +35,7 @@ os.environ.update(SPACES_ZERO_GPU="true", SPACES_ZERO_DEVICE_API_URL=f"http://12
 import peft  # noqa: E402, F401  # (bitsandbytes, which it imports, looks for CUDA only if torch has it)
 import torch  # noqa: E402
 
+torch.set_num_threads(1)  # the worker is forked, and OpenMP's threads do not survive a fork
 torch.version.cuda = "12.8"  # a CPU build has None
 for name in ("_cuda_init", "_cuda_exchangeDevice", "_cuda_maybeExchangeDevice"):
     if not hasattr(torch._C, name):
