@@ -9,6 +9,7 @@ log.jsonl (one object per logged step) and, in recipe.json of the run, what it t
 
 import json
 import shutil
+import statistics
 import time
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
     resumed_at = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
     if checkpoint and process.is_main_process:
         print(f"Resuming from step {resumed_at}, the last complete checkpoint.")
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
 
     if process.is_main_process:
@@ -112,7 +113,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         "stopped_early": state.global_step < state.max_steps,
         "kept_step": int(state.best_model_checkpoint.rsplit("-", 1)[1]) if state.best_model_checkpoint
         else state.global_step,
-        "train_loss": round(result.training_loss, 6),
+        "train_loss": round(statistics.fmean(e["loss"] for e in state.log_history if "loss" in e), 6),
         "best_validation_loss": state.best_metric,
         "train_rows": len(train_rows),
         "train_tokens": tokens,
@@ -207,10 +208,10 @@ def _loss_log(path: Path):
     class LossLog(TrainerCallback):
         def on_train_begin(self, args, state, control, **kwargs):
             if state.is_world_process_zero:
-                path.write_text("".join(_line(entry) for entry in state.log_history), "utf-8")
+                path.write_text("".join(map(_line, state.log_history)), "utf-8")
 
         def on_log(self, args, state, control, logs=None, **kwargs):
-            if state.is_world_process_zero and state.log_history:
+            if state.is_world_process_zero and "train_runtime" not in logs:  # the closing summary is no step
                 with path.open("a", encoding="utf-8") as log:
                     log.write(_line(state.log_history[-1]))
 
@@ -218,6 +219,6 @@ def _loss_log(path: Path):
 
 
 def _line(entry: dict) -> str:
-    """Rates and run times are left out: the log of a repeated run is the same file."""
-    kept = {k: v for k, v in entry.items() if not k.endswith(("_runtime", "_per_second"))}
+    """Run times are left out, and TRL's token count, which restarts on resuming: a repeated run's log is the same."""
+    kept = {k: v for k, v in entry.items() if not k.endswith(("_runtime", "_per_second", "num_tokens"))}
     return json.dumps(kept, sort_keys=True) + "\n"
