@@ -1,7 +1,9 @@
 """python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]"""
 
 import argparse
+import logging
 import sys
+import warnings
 from pathlib import Path
 
 from kira.errors import UserError
@@ -63,6 +65,9 @@ def dispatch(options: argparse.Namespace) -> None:
     from train_space import recipe as recipes
     from train_space import run
 
+    # The libraries tell one another of renamed arguments, and of optional kernels that nobody asked for.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     overrides = {}
     for item in options.set:
         field, equals, value = item.partition("=")

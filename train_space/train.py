@@ -44,10 +44,11 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
     import transformers
     from accelerate import PartialState
     from peft import LoraConfig
-    from transformers import AutoTokenizer, BitsAndBytesConfig, EarlyStoppingCallback
+    from transformers import AutoTokenizer, BitsAndBytesConfig, EarlyStoppingCallback, ProgressCallback
     from trl import SFTTrainer
 
     from train_space.checkpoints import MarkComplete, last_complete_checkpoint
+    from train_space.progress import LossLog, LossOnBar
 
     out_dir = run_dir / "train"
     process = PartialState()
@@ -77,9 +78,10 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         quantization_config=BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
         ) if recipe.quantization == "nf4" else None,
-        callbacks=[MarkComplete(), _loss_log(out_dir / "log.jsonl")]
+        callbacks=[MarkComplete(), LossLog(out_dir / "log.jsonl"), LossOnBar()]
         + ([EarlyStoppingCallback(recipe.early_stopping_patience)] if validation_rows else []),
     )
+    trainer.remove_callback(ProgressCallback)  # LossOnBar stands in for it
     kept = len(trainer.train_dataset)
     if not recipe.packing and kept < len(train_rows):
         # TRL drops rows whose answer lies wholly beyond max_length without a word.
@@ -199,26 +201,3 @@ def _discard_other_runs(out_dir: Path, stage_inputs: dict) -> None:
         shutil.rmtree(out_dir, ignore_errors=True)
         out_dir.mkdir(parents=True)
         path.write_text(text, "utf-8")
-
-
-def _loss_log(path: Path):
-    """Callback that writes every logged value as JSON Lines; after a resume the log goes on from the checkpoint."""
-    from transformers import TrainerCallback
-
-    class LossLog(TrainerCallback):
-        def on_train_begin(self, args, state, control, **kwargs):
-            if state.is_world_process_zero:
-                path.write_text("".join(map(_line, state.log_history)), "utf-8")
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            if state.is_world_process_zero and "train_runtime" not in logs:  # the closing summary is no step
-                with path.open("a", encoding="utf-8") as log:
-                    log.write(_line(state.log_history[-1]))
-
-    return LossLog()
-
-
-def _line(entry: dict) -> str:
-    """Run times are left out, and TRL's token count, which restarts on resuming: a repeated run's log is the same."""
-    kept = {k: v for k, v in entry.items() if not k.endswith(("_runtime", "_per_second", "num_tokens"))}
-    return json.dumps(kept, sort_keys=True) + "\n"

@@ -1,0 +1,38 @@
+"""What a run shows and keeps of its loss."""
+
+import json
+from pathlib import Path
+
+from transformers import ProgressCallback, TrainerCallback
+
+
+class LossOnBar(ProgressCallback):
+    """The Trainer's progress bar with the latest loss at its end, instead of a printed line for every step."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self.training_bar is not None:
+            shown = {name: f"{float(logs[name]):.3f}" for name in ("loss", "eval_loss") if name in logs}
+            if shown:
+                self.training_bar.set_postfix(shown)
+
+
+class LossLog(TrainerCallback):
+    """Writes what is logged at each step to `path` as JSON Lines; after a resume it goes on from the checkpoint."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.path.write_text("".join(map(_line, state.log_history)), "utf-8")
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if state.is_world_process_zero and "train_runtime" not in logs:  # the closing summary is no step
+            with self.path.open("a", encoding="utf-8") as log:
+                log.write(_line(state.log_history[-1]))
+
+
+def _line(entry: dict) -> str:
+    """Run times are left out, and TRL's token count, which restarts on resuming: a repeated run's log is the same."""
+    kept = {k: v for k, v in entry.items() if not k.endswith(("_runtime", "_per_second", "num_tokens"))}
+    return json.dumps(kept, sort_keys=True) + "\n"
