@@ -37,7 +37,7 @@ def environment(endpoint: str, home: Path, **more) -> dict:
         "HF_ENDPOINT": endpoint, "HF_TOKEN": "local-write", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home),
         "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": str(ROOT),
         "CUDA_VISIBLE_DEVICES": "", "KIRA_ADAPTER_REPO": "kira/tiny-lora", "KIRA_BASE_REPO": "kira/tiny",
-        "KIRA_MAX_NEW_TOKENS": "8000", "KIRA_DEADLINE_S": "3000",
+        "KIRA_MAX_NEW_TOKENS": "8000", "KIRA_DEADLINE_S": "3000", "KIRA_DEFAULT_NEW_TOKENS": "60",
     } | more
 
 
