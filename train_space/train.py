@@ -78,10 +78,11 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         quantization_config=BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
         ) if recipe.quantization == "nf4" else None,
-        callbacks=[MarkComplete(), LossLog(out_dir / "log.jsonl"), LossOnBar()]
+        callbacks=[MarkComplete(), LossLog(out_dir / "log.jsonl")]
         + ([EarlyStoppingCallback(recipe.early_stopping_patience)] if validation_rows else []),
     )
-    trainer.remove_callback(ProgressCallback)  # LossOnBar stands in for it
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(LossOnBar())
     kept = len(trainer.train_dataset)
     if not recipe.packing and kept < len(train_rows):
         # TRL drops rows whose answer lies wholly beyond max_length without a word.
