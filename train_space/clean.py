@@ -6,7 +6,7 @@ import unicodedata
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->", re.S)
 _PERCENT = re.compile(r"%(2[0-9A-F]|3[A-F])", re.I)  # punctuation left percent-encoded, such as %27 for an apostrophe
-_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\x00-\x08\x0b-\x1f\x7f]")
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\x00-\x08\x0e-\x1b\x7f]")
 
 
 def clean(text: str) -> str:

@@ -17,22 +17,38 @@ def shingles(text: str) -> set[str]:
     return {" ".join(words[i: i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1))}
 
 
-def near_duplicate_pairs(texts: list[str]) -> list[tuple[int, int]]:
-    """Index pairs (i < j) of texts that are near duplicates, in order."""
+def near_duplicates(texts: list[str]) -> set[int]:
+    """Indices of texts that are near duplicates of an earlier one which itself stays."""
+    return {j for _, j in _matches(texts, among_kept=True)}
+
+
+def near_duplicate_pairs(texts: list[str], sides: list[str]) -> list[tuple[int, int]]:
+    """Index pairs (i < j) of near duplicates that stand on different sides (one side named per text), in order."""
+    return sorted(_matches(texts, sides=sides))
+
+
+def _matches(texts, sides=None, among_kept=False):
+    """(earlier, later) pairs. With `among_kept` a text that has a match is compared with no later one: a source with
+    templates has hundreds of thousands of pairs (366,000 in MedQuAD), and each would be verified."""
     from rensa import RMinHash, RMinHashLSH
 
-    sets = [shingles(text) for text in texts]
     index = RMinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS, num_bands=BANDS)
-    digests, pairs = [], []
-    for i, items in enumerate(sets):
-        digest = RMinHash(num_perm=PERMUTATIONS, seed=42)
+    digests, sets = [], []
+    for j, text in enumerate(texts):
+        digest, items = RMinHash(num_perm=PERMUTATIONS, seed=42), shingles(text)
         digest.update(list(items))
-        for j in index.query(digest):
-            if digest.jaccard(digests[j]) >= LEAST_ESTIMATE and _jaccard(items, sets[j]) >= THRESHOLD:
-                pairs.append((j, i))
-        index.insert(i, digest)
         digests.append(digest)
-    return sorted(pairs)
+        sets.append(items)
+        matches = ((i, j) for i in index.query(digest)
+                   if (sides is None or sides[i] != sides[j])
+                   and digest.jaccard(digests[i]) >= LEAST_ESTIMATE and _jaccard(items, sets[i]) >= THRESHOLD)
+        first = next(matches, None)
+        if first:
+            yield first
+        if first and among_kept:
+            continue
+        yield from matches
+        index.insert(j, digest)
 
 
 def _jaccard(a: set, b: set) -> float:

@@ -16,7 +16,7 @@ LICENCE = "HPO licence"
 TERM_URL = "https://hpo.jax.org/browse/term/"
 ORPHANET_URL = "https://www.orpha.net/en/disease/detail/"
 DEFINITIONS = ("What is {0}?", "What does {0} mean?", "Can you explain {0}?")
-FREQUENCIES = {"HP:0040280": 5, "HP:0040281": 4, "HP:0040282": 3, "HP:0040283": 2, "HP:0040284": 1}  # obligate .. rare
+COMMON = ("HP:0040282", "HP:0040281", "HP:0040280")  # frequent (30 to 79 % of patients), very frequent, obligate
 MOST_FEATURES = 6
 # Words that tell variants of one finding apart: terms that differ only in these share a topic.
 VARIANT = set("""
@@ -127,8 +127,8 @@ def _features(terms):
         if line.startswith("ORPHA:"):
             columns = line.rstrip("\n").split("\t")
             key, name, qualifier, term, frequency, aspect = (columns[i] for i in (0, 1, 2, 3, 7, 10))
-            if qualifier != "NOT" and aspect == "P" and term in terms:
-                diseases[key, name][term] = FREQUENCIES.get(frequency, 0)
+            if qualifier != "NOT" and aspect == "P" and term in terms and frequency in COMMON:
+                diseases[key, name][term] = COMMON.index(frequency)
     for (key, name), found in diseases.items():
         ranked = sorted(found, key=lambda t: (-found[t], t))[:MOST_FEATURES]
         if len(ranked) >= 3:

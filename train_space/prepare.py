@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from kira.errors import UserError
 from train_space.clean import clean, normal_form
-from train_space.duplicates import near_duplicate_pairs
+from train_space.duplicates import near_duplicates
 from train_space.files import sha256, write_json, write_text
 from train_space.recipe import Recipe
 from train_space.split import leakage, sample, split
@@ -60,7 +60,7 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
         "topics": {name: len({row["topic"] for row in side}) for name, side in sides.items()},
         "files": {f"data/{p.name}": {"sha256": sha256(p), "bytes": p.stat().st_size}
                   for p in sorted((stage / "data").iterdir())},
-        "leakage": leakage(sides),
+        "leakage": leakage({name: _read_parquet(stage / "data" / f"{name}-00000-of-00001.parquet") for name in sides}),
         **token_lengths(rows, tokenizer, recipe.max_length),
     }
     write_json(stage / "manifest.json", manifest)
@@ -99,10 +99,7 @@ def select(found: list[dict], recipe: Recipe) -> tuple[list[dict], dict[str, int
             rows.append({**row, "question": question, "answer": answer, "topic": normal_form(clean(row["topic"])),
                          "id": f"{row['source']}-{digest[:12]}"})
     if recipe.split == "topic":
-        near, gone = near_duplicate_pairs([row["answer"] for row in rows]), set()
-        for i, j in near:  # i < j in order: j goes when the i that it resembles stays
-            if i not in gone:
-                gone.add(j)
+        gone = near_duplicates([row["answer"] for row in rows])
         dropped["near_duplicate"] = len(gone)
         rows = [row for i, row in enumerate(rows) if i not in gone]
     kept = sample(rows, recipe.sample_rows, recipe.seed)
@@ -169,8 +166,14 @@ def _front_matter(manifest: dict, repo: str) -> dict:
 def _lengths(tokenizer, conversations: list, **options):
     import numpy as np
 
-    ids = tokenizer.apply_chat_template(conversations, tokenize=True, return_dict=True, **options)["input_ids"]
+    ids = tokenizer.apply_chat_template(conversations, tokenize=True, return_dict=False, **options)
     return np.array([len(row) for row in ids])
+
+
+def _read_parquet(path: Path) -> list[dict]:
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
 
 
 def _write_parquet(path: Path, rows: list[dict]) -> None:

@@ -57,9 +57,8 @@ def leakage(sides: dict[str, list[dict]]) -> dict[str, dict[str, int]]:
     texts = [row["answer"] for side in sides.values() for row in side]
     owner = [name for name, side in sides.items() for _ in side]
     crossing = defaultdict(set)
-    for i, j in near_duplicate_pairs(texts):
-        if owner[i] != owner[j]:
-            crossing[owner[i], owner[j]].add(j)
+    for i, j in near_duplicate_pairs(texts, owner):
+        crossing[owner[i], owner[j]].add(j)
     report = {}
     for a, b in combinations(sides, 2):
         answers = {normal_form(row["answer"]) for row in sides[a]}

@@ -167,16 +167,20 @@ def test_near_duplicates_agree_with_brute_force():
     grams = [duplicates.shingles(t) for t in texts]
     exact = [(i, j) for i in range(len(texts)) for j in range(i + 1, len(texts))
              if len(grams[i] & grams[j]) / len(grams[i] | grams[j]) >= 0.8]
-    found = duplicates.near_duplicate_pairs(texts)
+    found = duplicates.near_duplicate_pairs(texts, sides=range(len(texts)))
     assert len(exact) > 100
     assert set(found) <= set(exact)
     assert len(found) >= 0.995 * len(exact)
+    gone = duplicates.near_duplicates(texts)
+    assert gone and not [pair for pair in found if not gone & set(pair)]
+    assert all(any(i < j and i not in gone for i, k in found if k == j) for j in gone)
 
 
 @pytest.mark.parametrize(("dirty", "plain"), [
     ("Crohn%27s  disease", "Crohn's disease"), ("a &amp;lt; b", "a < b"), ("<p>One</p><br/>two", "One two"),
     ("5 &lt; 6 mg", "5 < 6 mg"), ("zero\u200bwidth", "zerowidth"), ("caf\u0065\u0301", "caf\u00e9"),
     ("100%", "100%"), ("T<sub>3</sub>", "T 3"), ("p<0.05 and q>3", "p<0.05 and q>3"), (" \t\n ", ""),
+    ("one\r\ntwo\rthree\x0cfour", "one two three four"),
 ])
 def test_clean(dirty, plain):
     assert clean(dirty) == plain
