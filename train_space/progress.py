@@ -15,6 +15,11 @@ class LossOnBar(ProgressCallback):
             if shown:
                 self.training_bar.set_postfix(shown)
 
+    def close(self):
+        """Ends the bars of a run that failed, so that what is said next starts on a line of its own."""
+        for bar in filter(None, (self.prediction_bar, self.training_bar)):
+            bar.close()
+
 
 class LossLog(TrainerCallback):
     """Writes what is logged at each step to `path` as JSON Lines; after a resume it goes on from the checkpoint."""

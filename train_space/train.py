@@ -11,6 +11,7 @@ import json
 import shutil
 import statistics
 import time
+from contextlib import closing
 from pathlib import Path
 
 from kira.errors import UserError
@@ -82,7 +83,8 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         + ([EarlyStoppingCallback(recipe.early_stopping_patience)] if validation_rows else []),
     )
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(LossOnBar())
+    bar = LossOnBar()
+    trainer.add_callback(bar)
     kept = len(trainer.train_dataset)
     if not recipe.packing and kept < len(train_rows):
         # TRL drops rows whose answer lies wholly beyond max_length without a word.
@@ -93,7 +95,8 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
     resumed_at = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
     if checkpoint and process.is_main_process:
         print(f"Resuming from step {resumed_at}, the last complete checkpoint.")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with closing(bar):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
 
     if process.is_main_process:
@@ -178,6 +181,7 @@ def _arguments(recipe, out_dir, base_revision, dtype, validates):
         data_seed=recipe.seed,
         use_cpu=not torch.cuda.is_available(),
         report_to="none",
+        disable_tqdm=False,  # its default follows the verbosity
     )
 
 

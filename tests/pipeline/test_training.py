@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -110,6 +112,36 @@ def test_two_processes_train_one_adapter(hub, tiny_recipe, prepared, uninterrupt
     one = losses(outcome(alone)[1])
     both = losses((work / "tiny" / "train" / "log.jsonl").read_text())
     assert both == pytest.approx(one, rel=0.05)  # other row order within a step's window
+
+
+def test_qlora_of_the_seed_recipe_learns_on_a_cpu(hub, tiny_recipe, prepared, uninterrupted, tmp_path):
+    """NF4 with double quantisation, activation checkpointing, paged 8-bit Adam: the ancestor's path, tiny."""
+    work = tmp_path / "work"
+    shutil.copytree(prepared, work)
+    changed = ("quantization=nf4", "optimizer=paged_adamw_8bit", "activation_checkpointing=true")
+    hub.kira("train", "--recipe", tiny_recipe, "--work", work, *(a for c in changed for a in ("--set", c)))
+    curve, plain = losses(outcome(work)[1]), losses(uninterrupted[1])
+    assert curve != plain and len(curve) == len(plain)  # the rounding of 4 bits shows
+    assert sum(curve[-3:]) < 0.97 * sum(curve[:3])
+    hub.kira("evaluate", "--recipe", tiny_recipe, "--work", work)
+    metrics = json.loads((work / "tiny" / "evaluation" / "metrics.json").read_text())
+    perplexity = {run: metrics["runs"][run]["metrics"]["perplexity"] for run in ("base", "tuned")}
+    assert perplexity["tuned"] < perplexity["base"]
+
+
+def test_full_disk_at_a_checkpoint_is_one_sentence_and_the_run_goes_on_later(
+        hub, tiny_recipe, prepared, uninterrupted, tmp_path):
+    """A file size limit, which the adapter's weights exceed, stands in for a full disk."""
+    work = tmp_path / "work"
+    shutil.copytree(prepared, work)
+    command = [sys.executable, "-m", "train_space", "train", "--recipe", str(tiny_recipe), "--work", str(work)]
+    done = subprocess.run(command, env=hub.environment(), cwd=ROOT, capture_output=True, text=True,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
+    assert done.returncode == 1
+    assert re.search("^train_space: The disk is full; free some space", done.stderr, re.M), done.stderr
+    assert "Traceback" not in done.stderr
+    hub.kira("train", "--recipe", tiny_recipe, "--work", work)
+    assert outcome(work) == uninterrupted
 
 
 def test_trained_ids_are_served_ids(hub, tiny_recipe, prepared):
