@@ -1,8 +1,11 @@
 """What a run shows and keeps of its loss."""
 
 import json
+import statistics
+import time
 from pathlib import Path
 
+import torch
 from transformers import ProgressCallback, TrainerCallback
 
 
@@ -19,6 +22,26 @@ class LossOnBar(ProgressCallback):
         """Ends the bars of a run that failed, so that what is said next starts on a line of its own."""
         for bar in filter(None, (self.prediction_bar, self.training_bar)):
             bar.close()
+
+
+class StepClock(TrainerCallback):
+    """When each step began, for a step's median time: that leaves out validations, checkpoints and the first steps."""
+
+    def __init__(self):
+        self.begun = []
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Also starts the count of the GPU's peak memory, which loading and quantising the base can exceed."""
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.begun.append(time.perf_counter())
+
+    @property
+    def median_step_s(self) -> float | None:
+        spans = [after - before for before, after in zip(self.begun, self.begun[1:], strict=False)]
+        return statistics.median(spans) if spans else None
 
 
 class LossLog(TrainerCallback):

@@ -69,6 +69,8 @@ class Recipe:
     weight_decay: float = _field(0.0, "weight decay of the update", minimum=0.0, maximum=1.0)
     packing: bool = _field(False, "several rows in one sequence, documents kept apart")
     activation_checkpointing: bool = _field(False, "recompute activations: less memory, a third more time")
+    cuda_graph: bool = _field(True, "on one GPU: a step's rows in one pass without padding, replayed as a CUDA graph; "
+                              "activation checkpointing and gradient accumulation are then not needed")
     group_by_length: bool = _field(False, "rows of like length in one batch: less padding")
     eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
                              maximum=1_000_000)

@@ -23,7 +23,7 @@ FIELDS = (
     "seed", "base_repo", "quantization", "dtype", "lora_r", "lora_alpha", "lora_dropout", "target_modules",
     "train_rows", "validation_rows", "epochs", "max_steps", "max_length", "batch_size",
     "gradient_accumulation_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optimizer", "weight_decay",
-    "packing", "activation_checkpointing", "group_by_length", "eval_steps", "early_stopping_patience",
+    "packing", "activation_checkpointing", "cuda_graph", "group_by_length", "eval_steps", "early_stopping_patience",
 )
 
 
@@ -49,7 +49,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
     from trl import SFTTrainer
 
     from train_space.checkpoints import MarkComplete, last_complete_checkpoint
-    from train_space.progress import LossLog, LossOnBar
+    from train_space.progress import LossLog, LossOnBar, StepClock
 
     out_dir = run_dir / "train"
     process = PartialState()
@@ -66,9 +66,16 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
 
     dtype = compute_dtype(recipe.dtype)
     targets = recipe.target_modules.split(",") if recipe.target_modules != "all-linear" else "all-linear"
-    trainer = SFTTrainer(
+    arguments = _arguments(recipe, out_dir, base_revision, dtype, bool(validation_rows))
+    trainer_class = SFTTrainer
+    if recipe.cuda_graph and torch.cuda.is_available() and process.num_processes == 1 and not recipe.packing:
+        from train_space import graphed
+
+        trainer_class = graphed.GraphedSFTTrainer
+        graphed.adapt(arguments)
+    trainer = trainer_class(
         model=recipe.base_repo,
-        args=_arguments(recipe, out_dir, base_revision, dtype, bool(validation_rows)),
+        args=arguments,
         train_dataset=train_rows,
         eval_dataset=validation_rows,
         processing_class=tokenizer,
@@ -83,8 +90,9 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         + ([EarlyStoppingCallback(recipe.early_stopping_patience)] if validation_rows else []),
     )
     trainer.remove_callback(ProgressCallback)
-    bar = LossOnBar()
+    bar, clock = LossOnBar(), StepClock()
     trainer.add_callback(bar)
+    trainer.add_callback(clock)
     kept = len(trainer.train_dataset)
     if not recipe.packing and kept < len(train_rows):
         # TRL drops rows whose answer lies wholly beyond max_length without a word.
@@ -125,6 +133,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         "train_tokens": tokens,
         "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "training_time_s": round(seconds, 2),
+        "median_step_s": clock.median_step_s,
         "tokens_per_s": round(tokens * recipe.epochs * steps / max(state.max_steps, 1) / seconds, 1),
         "processes": process.num_processes,
         "dtype": str(dtype).removeprefix("torch."),
