@@ -55,6 +55,7 @@ class Decoder:
             self.head = (four_bits.pack_in_8(head) if pack else None) or head
             at = torch.arange(self.positions, device=self.device)[None]
             cos, sin = decoder.rotary_emb(torch.zeros(1, dtype=torch.float32, device=self.device), at)
+            self._least = torch.tensor(math.sqrt(self.hidden * self.epsilon), dtype=self.dtype, device=self.device)
             half = self.head_size // 2
             self.cos, self.sin = cos[0, :, None].to(self.dtype), sin[0, :, None].to(self.dtype)
             self.sin[..., :half].neg_()  # (x1, x2) turns into x cos + (x2, x1) (-sin, sin)
@@ -115,11 +116,11 @@ class Decoder:
         until the next call.
         """
         length = max(self._lengths[:rows]) + 1
-        length = min(-(-length // LENGTH_STEP) * LENGTH_STEP, self.positions)
         for slot in range(rows):
             self._lengths[slot] = min(self._lengths[slot] + 1, self.positions - 1)
         if not self.on_gpu:
             return self._step(rows, length)
+        length = min(-(-length // LENGTH_STEP) * LENGTH_STEP, self.positions)
         rows = min(1 << (rows - 1).bit_length(), self.slots)
         if (rows, length) not in self._graphs:
             self._graphs[rows, length] = self._capture(rows, length)
@@ -205,8 +206,8 @@ class Decoder:
         if self.on_gpu:
             return functional.rms_norm(x, (self.hidden,), weight, self.epsilon)
         # On a CPU rms_norm is a chain of small operations; sqrt(mean(x^2) + e) = hypot(|x|, sqrt(n e)) / sqrt(n).
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).mul_(self.hidden ** -0.5)
-        return torch.mul(x, weight).div_(norm.square_().add_(self.epsilon).sqrt_())
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return torch.mul(x, weight).div_(torch.hypot(norm, self._least, out=norm).mul_(self.hidden ** -0.5))
 
     def _linear(self, *modules):
         """(weight, A, B) of one product that does the work of all modules, which read the same input.

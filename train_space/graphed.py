@@ -120,7 +120,7 @@ def adapt(arguments) -> None:
     arguments.activation_checkpointing = False  # it restores random states, which a graph cannot
     if arguments.optim == "adamw_torch":
         arguments.optim = "adamw_torch_fused"  # the same update in a few launches
-    arguments.logging_steps = 10  # each logged loss waits for the GPU
+    arguments.logging_steps, arguments.logging_first_step = 10, True  # each logged loss waits for the GPU
     arguments.logging_nan_inf_filter = False  # so does this, at every step
     arguments.accelerator_config.non_blocking = True  # and so does a copy from the host
 
