@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from peft.tuners.lora import LoraLayer
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 from transformers.models.llama import modeling_llama
 from trl import SFTTrainer
@@ -98,6 +99,19 @@ def norm_forward(norm, x):
     return functional.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
+def recomputed(function, *inputs):
+    """What `function` returns, computed again in the backward pass instead of kept; it must draw no random numbers."""
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+
+def _has_dropout(module) -> bool:
+    return any(isinstance(m, torch.nn.Dropout) and m.p for m in module.modules())
+
+
+def _summed_loss(head, hidden, labels):
+    return functional.cross_entropy(head(hidden).float(), labels, reduction="sum")
+
+
 def _dense(weight):
     state = getattr(weight, "quant_state", None)
     if state is None:
@@ -111,7 +125,10 @@ AttentionInterface.register(ATTENTION, packed_attention)
 
 
 def adapt(arguments) -> None:
-    """Changes an SFTConfig to one pass per optimizer step, without what only saves memory or waits for the GPU."""
+    """Changes an SFTConfig to what GraphedSFTTrainer needs, without what waits for the GPU.
+
+    One pass per optimizer step, unless activation checkpointing says that memory is short.
+    """
     arguments.model_init_kwargs["attn_implementation"] = ATTENTION
     if not arguments.activation_checkpointing:  # memory is not short
         arguments.per_device_train_batch_size *= arguments.gradient_accumulation_steps
@@ -126,10 +143,11 @@ def adapt(arguments) -> None:
 
 
 class GraphedSFTTrainer(SFTTrainer):
-    """For one GPU and a model loaded with `attn_implementation=ATTENTION`."""
+    """For one GPU and a model loaded with `attn_implementation=ATTENTION`; `saves_memory` costs a fifth more time."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, saves_memory: bool = False, **kwargs):
         super().__init__(*args, **kwargs)
+        self._chunks = 8 if saves_memory else 1
         # Asked for in SFTConfig, TRL would no longer cut rows at max_length.
         self.data_collator.padding_free = True
         self._graphs, self._gradients = {}, {}
@@ -141,6 +159,8 @@ class GraphedSFTTrainer(SFTTrainer):
                 module.forward = partial(self._projected, module)
             elif hasattr(module, "variance_epsilon"):
                 module.forward = partial(norm_forward, module)
+            elif saves_memory and isinstance(module, modeling_llama.LlamaMLP) and not _has_dropout(module):
+                module.forward = partial(recomputed, module.forward)
         modeling_llama.apply_rotary_pos_emb = rotate
 
     def training_step(self, model, inputs, num_items_in_batch=None):
@@ -227,7 +247,12 @@ class GraphedSFTTrainer(SFTTrainer):
                 input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False,
                 cu_seq_lens_q=batch["starts"], max_length_q=longest,
             ).last_hidden_state
-            logits = causal.get_output_embeddings()(hidden)[0].float()
-            loss = functional.cross_entropy(logits, batch["labels"], reduction="sum") / batch["num_items"]
+            head = causal.get_output_embeddings()
+            parts = zip(hidden[0].chunk(self._chunks), batch["labels"].chunk(self._chunks), strict=True)
+            if self._chunks == 1:
+                loss = sum(_summed_loss(head, h, labels) for h, labels in parts)
+            else:  # 12 bytes for each token and entry of the vocabulary are more than all of a layer's activations
+                loss = sum(recomputed(_summed_loss, head, h, labels) for h, labels in parts)
+            loss = loss / batch["num_items"]
         loss.backward()
         return loss.detach()

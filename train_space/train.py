@@ -12,6 +12,7 @@ import shutil
 import statistics
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from kira.errors import UserError
@@ -71,7 +72,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
     if recipe.cuda_graph and torch.cuda.is_available() and process.num_processes == 1 and not recipe.packing:
         from train_space import graphed
 
-        trainer_class = graphed.GraphedSFTTrainer
+        trainer_class = partial(graphed.GraphedSFTTrainer, saves_memory=recipe.activation_checkpointing)
         graphed.adapt(arguments)
     trainer = trainer_class(
         model=recipe.base_repo,
