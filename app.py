@@ -16,7 +16,7 @@ from kira import limits, theme, views  # noqa: E402
 from kira.errors import UserError  # noqa: E402
 from kira.figures import comparison_rows, matching_answers  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
-from kira.service import ON_ZEROGPU, service  # noqa: E402
+from kira.service import ON_ZEROGPU, VISITORS, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 
 DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
@@ -27,7 +27,7 @@ EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are
 WAITING = "The model is being loaded; your answer follows."
 DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
 # One answer at a time where one model serves all; on ZeroGPU the scheduler lends a GPU to each.
-MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else 1}
+MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else VISITORS}
 PRIVATE = {"api_visibility": "private"}
 
 

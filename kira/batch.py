@@ -1,16 +1,127 @@
-"""Greedy answers of many prompts through the slots of one Decoder: a slot that ends is given the next prompt."""
+"""Many answers at once through the slots of one Decoder: one step of the model is one token for each of them."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from queue import Queue
+
+import torch
+
+
+@dataclass
+class _Answer:
+    """What a visitor asked for: `adapted` has one entry per row; each item of `steps` has one token per row."""
+
+    prompt: list[int]
+    adapted: list[bool]
+    temperature: float
+    top_p: float
+    left: int
+    generators: list
+    steps: Queue = field(default_factory=Queue)
+    slots: list[int] = field(default_factory=list)
+    closed: bool = False
+
+
+class Batch:
+    """Answers join and leave between two steps; those that find no free slots wait in the order in which they came.
+
+    A thread decodes while there is anything to decode.
+    """
+
+    def __init__(self, decoder):
+        self._decoder, self._lock = decoder, threading.Lock()
+        self._waiting, self._busy = deque(), False
+
+    def answer(self, prompt: list[int], adapted: list[bool], max_new_tokens: int, temperature: float, top_p: float,
+               seed: int) -> _Answer:
+        """Begins an answer of len(adapted) rows: read its `steps` (at last None, or an exception), then `close` it.
+
+        Greedy at temperature 0, else sampled with `seed`; each row draws the same random numbers.
+        """
+        device = self._decoder.device
+        generators = [torch.Generator(device).manual_seed(seed) for _ in adapted]
+        answer = _Answer(prompt, adapted, temperature, top_p, max_new_tokens, generators)
+        with self._lock:
+            self._waiting.append(answer)
+            if not self._busy:
+                self._busy = True
+                threading.Thread(target=self._work, daemon=True, name="kira-decoder").start()
+        return answer
+
+    def close(self, answer: _Answer) -> None:
+        """Gives the answer's slots to others before the next step."""
+        answer.closed = True
+
+    def _work(self):
+        active, free = [], set(range(self._decoder.slots))
+        while True:
+            with self._lock:
+                for answer in [a for a in active if a.closed]:
+                    active.remove(answer)
+                    free.update(answer.slots)
+                    for slot in answer.slots:
+                        self._decoder.forget(slot)
+                fresh = []
+                while self._waiting and (self._waiting[0].closed or len(self._waiting[0].adapted) <= len(free)):
+                    answer = self._waiting.popleft()
+                    if not answer.closed:
+                        answer.slots = sorted(free)[: len(answer.adapted)]  # low slots keep the batch small
+                        free.difference_update(answer.slots)
+                        fresh.append(answer)
+                if not active and not fresh:
+                    self._busy = False
+                    return
+            active += fresh
+            try:
+                self._advance(active, fresh)
+            except Exception as error:  # whatever it is, nobody waits for ever
+                for answer in active:
+                    answer.steps.put(error)
+                    answer.closed = True
+
+    def _advance(self, active, fresh):
+        """One token for each row: of those that just came, or else of all."""
+        if fresh:
+            slots = [slot for answer in fresh for slot in answer.slots]
+            logits = self._decoder.admit(slots, [a.prompt for a in fresh for _ in a.adapted],
+                                         [row for a in fresh for row in a.adapted])
+            at = {slot: i for i, slot in enumerate(slots)}
+        else:
+            logits = self._decoder.step(max(slot for answer in active for slot in answer.slots) + 1)
+            at = None
+        tokens = self._decoder.tokens.tolist()
+        for answer in fresh or active:
+            if answer.temperature > 0:
+                for slot, generator in zip(answer.slots, answer.generators, strict=True):
+                    row = logits[at[slot] if at else slot]
+                    tokens[slot] = _sampled(row, answer.temperature, answer.top_p, generator)
+                    self._decoder.choose(slot, tokens[slot])
+            answer.steps.put([tokens[slot] for slot in answer.slots])
+            answer.left -= 1
+            if not answer.left:
+                answer.steps.put(None)
+                answer.closed = True
+
+
+@torch.inference_mode()
+def _sampled(logits, temperature, top_p, generator) -> int:
+    """A token drawn from the likeliest that together have probability `top_p` (nucleus sampling)."""
+    likely, order = torch.softmax(logits / temperature, -1).sort(descending=True)
+    likely = likely.masked_fill(likely.cumsum(-1) - likely >= top_p, 0.0)
+    return order[torch.multinomial(likely, 1, generator=generator)].item()
 
 
 def greedy(decoder, prompts: list[list[int]], adapted: list[bool], max_new_tokens: int, ends: set[int],
            progress=lambda count: None) -> list[list[int]]:
     """Token ids of each answer, through its end token where one came; `progress` is told of finished answers.
 
-    A prompt with its answer must fit into the decoder's positions.
+    For measuring: reads prompts in groups, where Batch lets nobody wait. A prompt with its answer must fit into the
+    decoder's positions.
     """
     made = [[] for _ in prompts]
-    # Prompts of like length are read together with little padding; the last to start should be short.
-    waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    free, active = list(range(decoder.slots))[::-1], {}
+    waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # like lengths together: less padding
+    free, active = list(range(decoder.slots)), {}
     group = max(1, decoder.slots // 4)  # reading one prompt takes as many launches as reading a group
 
     def take(slots):

@@ -13,8 +13,15 @@ import torch
 from torch.nn import functional
 
 from kira import four_bits
+from kira.errors import UserError
 
 LENGTH_STEP = 256  # attention reads so many positions, or a multiple: what it reads beyond a row's end is wasted
+
+
+def require_llama(config) -> None:
+    """Raises UserError for a model that Decoder would compute wrongly."""
+    if config.model_type != "llama" or config.attention_bias or config.mlp_bias:
+        raise UserError(f"Kira serves bases of Llama's architecture without biases; this one is {config.model_type}.")
 
 
 class Layer:
@@ -52,7 +59,8 @@ class Decoder:
             self.embedding, self.norm = weight.detach(), decoder.norm.weight.detach()
             self.layers = [Layer(layer, self._linear) for layer in decoder.layers]
             head = causal.get_output_embeddings().weight.detach()
-            self.head = (four_bits.pack_in_8(head) if pack else None) or head
+            packed = isinstance(self.layers[0].qkv[0], four_bits.Packed)
+            self.head = (four_bits.pack_in_8(head) if packed else None) or head
             at = torch.arange(self.positions, device=self.device)[None]
             cos, sin = decoder.rotary_emb(torch.zeros(1, dtype=torch.float32, device=self.device), at)
             self._least = torch.tensor(math.sqrt(self.hidden * self.epsilon), dtype=self.dtype, device=self.device)

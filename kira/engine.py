@@ -1,22 +1,24 @@
 """Base and adapter in memory once; answers as streams, fine-tuned alone or base and fine-tuned in one batch.
 
-The adapter stays unmerged: a batch then names an adapter per row, and one pass of the base's weights serves both.
+The adapter stays unmerged: each row of a batch is with or without it, and one pass of the base's weights serves both.
 """
 
-import threading
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from queue import Queue
+from queue import Empty
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteria, StoppingCriteriaList
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from kira.batch import Batch
+from kira.decoder import Decoder, require_llama
 from kira.errors import UserError
 from kira.prompt import require_chat_template, trim_history
 
 INTERVAL_S = 0.05  # on ZeroGPU every step is a pickle, a pipe and a server-sent event
-BASE, TUNED = "__base__", "default"
+SLOTS = 16  # rows decoded at once: eight pairs
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Step:
 class Engine:
     """One model; `adapter` None: the base alone. Raises UserError for files that cannot be loaded."""
 
-    def __init__(self, base: Path, adapter: Path | None, device: str, max_prompt_tokens: int):
+    def __init__(self, base: Path, adapter: Path | None, device: str, max_prompt_tokens: int, max_new_tokens: int):
         self.device, self.max_prompt_tokens = device, max_prompt_tokens
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         try:
@@ -60,6 +62,7 @@ class Engine:
         except Exception as error:  # OSError, ValueError, SafetensorError, ...: each names files, none a remedy
             raise UserError(f"The base model could not be loaded ({type(error).__name__}).") from error
         require_chat_template(self.tokenizer)
+        require_llama(model.config)
         if len(self.tokenizer) > model.get_input_embeddings().num_embeddings:
             raise UserError("The tokenizer knows more tokens than the base model.")
         self.has_adapter = adapter is not None
@@ -68,56 +71,35 @@ class Engine:
         self.model = model.to(device).eval().requires_grad_(False)
         ends = model.generation_config.eos_token_id
         self.ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        pad = self.tokenizer.pad_token_id
-        self.pad = pad if pad is not None else next(iter(self.ends), 0)
+        self.positions = min(max_prompt_tokens + max_new_tokens, model.config.max_position_embeddings)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """Made at first use: on ZeroGPU in the worker, for there is no GPU before."""
+        return Batch(Decoder(self.model, SLOTS, self.positions, pack=self.device == "cpu"))
 
     def stream(self, messages: list[dict], **options):
         """Steps of one answer, by the fine-tuned model where there is one. Options as in `_generate`."""
-        yield from self._generate(messages, [TUNED] if self.has_adapter else None, **options)
+        yield from self._generate(messages, [self.has_adapter], **options)
 
     def stream_pair(self, messages: list[dict], **options):
         """Steps of two answers, base then fine-tuned, from one batch. Raises UserError without an adapter."""
         if not self.has_adapter:
             raise UserError("Only the base model could be loaded, so there is nothing to compare it with.")
-        yield from self._generate(messages, [BASE, TUNED], **options)
+        yield from self._generate(messages, [False, True], **options)
 
     def _generate(self, messages, rows, *, max_new_tokens, temperature, top_p, seed, deadline_s):
         """Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.
 
-        Closing the generator ends the model's thread before it returns. Raises UserError for a prompt that is too
-        long, and whatever the model's thread raised.
+        Closing the generator frees its rows. Raises UserError for a prompt that is too long, and whatever decoding
+        raised.
         """
-        positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 30
-        max_new_tokens = min(max_new_tokens, positions // 2)
+        max_new_tokens = min(max_new_tokens, self.positions // 2)
         ids, forgotten = trim_history(
-            self.tokenizer, messages, min(self.max_prompt_tokens, positions - max_new_tokens)
+            self.tokenizer, messages, min(self.max_prompt_tokens, self.positions - max_new_tokens)
         )
-        count = len(rows or [BASE])
-        prompt = torch.tensor([ids] * count, device=self.device)
-        options = {"do_sample": False}
-        if temperature > 0:
-            options = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-        if rows and count > 1:
-            options["adapter_names"] = rows
-
-        started = time.monotonic()
-        streamer, halt, failure = _Rows(), _Halt(started + deadline_s), []
-
-        def work():
-            try:
-                torch.manual_seed(seed)
-                with torch.inference_mode():
-                    self.model.generate(
-                        input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens,
-                        eos_token_id=sorted(self.ends), pad_token_id=self.pad, streamer=streamer,
-                        stopping_criteria=StoppingCriteriaList([halt]), **options,
-                    )
-            except BaseException as error:
-                failure.append(error)
-                streamer.end()  # otherwise the reader waits for ever
-
-        made, done = [[] for _ in range(count)], [False] * count
-        first_s, shown = 0.0, 0.0
+        started, first_s, shown = time.monotonic(), 0.0, 0.0
+        made, done = [[] for _ in rows], [False] * len(rows)
 
         def step(ended=""):
             texts = [self.tokenizer.decode(row, skip_special_tokens=True).strip() for row in made]
@@ -125,24 +107,30 @@ class Engine:
             texts = [text if ended else text.rstrip("\ufffd") for text in texts]
             return Step(texts, [len(row) for row in made], forgotten, first_s, time.monotonic() - started, ended)
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
+        answer, ended = self.batch.answer(ids, rows, max_new_tokens, temperature, top_p, seed), "length"
         try:
-            while (tokens := streamer.steps.get()) is not None:
+            while not all(done):
+                left_s = started + deadline_s - time.monotonic()
+                try:
+                    tokens = answer.steps.get(timeout=max(left_s, 0.0))
+                except Empty:
+                    ended = "deadline"
+                    break
+                if tokens is None:
+                    break
+                if isinstance(tokens, Exception):
+                    raise tokens
                 first_s = first_s or time.monotonic() - started
                 for i, token in enumerate(tokens):
                     done[i] = done[i] or token in self.ends
-                    if not done[i]:  # a row that has ended is padded until the other ends too
+                    if not done[i]:  # a row that has ended is decoded until the other ends too
                         made[i].append(token)
                 if time.monotonic() - shown >= INTERVAL_S:
                     yield step()
                     shown = time.monotonic()
-            if failure:
-                raise failure[0]
-            yield step("stop" if all(done) else "deadline" if halt.late else "length")
+            yield step("stop" if all(done) else ended)
         finally:
-            halt.now.set()
-            thread.join()
+            self.batch.close(answer)
 
 
 def _with_adapter(model, adapter: Path):
@@ -160,30 +148,3 @@ def _with_adapter(model, adapter: Path):
         if set(saved.keys()) != set(get_peft_model_state_dict(model, save_embedding_layers=False)):
             raise UserError("The adapter does not fit the base model: it has tensors for other layers.")
     return model
-
-
-class _Rows:
-    """Streamer for a batch: transformers' own refuses more than one row."""
-
-    def __init__(self):
-        self.steps, self._prompt = Queue(), True
-
-    def put(self, value):
-        if self._prompt:  # generate() first hands over the prompt itself
-            self._prompt = False
-        else:
-            self.steps.put(value.tolist())
-
-    def end(self):
-        self.steps.put(None)
-
-
-class _Halt(StoppingCriteria):
-    """Ends all rows once `now` is set or the deadline has passed: a thread cannot be ended from outside."""
-
-    def __init__(self, deadline: float):
-        self.now, self.deadline, self.late = threading.Event(), deadline, False
-
-    def __call__(self, input_ids, scores, **kwargs):
-        self.late = self.late or time.monotonic() > self.deadline
-        return torch.full((input_ids.shape[0],), self.now.is_set() or self.late, device=input_ids.device)

@@ -1,4 +1,4 @@
-"""The one model of this process: loaded once, lent to one answer at a time, on ZeroGPU run in its worker.
+"""The one model of this process: loaded once, shared by all answers, on ZeroGPU run in its worker.
 
 torch and transformers take ten seconds to import, so off ZeroGPU they are imported by the thread that loads.
 """
@@ -7,8 +7,7 @@ import logging
 import math
 import os
 import threading
-from collections import deque
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict
 
 import gradio as gr
@@ -19,31 +18,10 @@ from kira.errors import UserError
 from kira.settings import settings
 
 ON_ZEROGPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-# Decoding here is bound by kernel launches, not by the GPU: an H100 made 23 steps a second with base and adapter in
-# one batch and 36 alone (DESIGN.md, section 6). 20 leaves room for a slower host; a shorter request waits less.
-STEPS_PER_SECOND = 20
+# An H100 makes 330 steps a second on TinyLlama's shape (README, benchmarks); 100 leaves room for a slice of one.
+STEPS_PER_SECOND = 100
 START_S = 5
-
-
-class FairLock:
-    """A lock whose holders follow in the order in which they came."""
-
-    def __init__(self):
-        self._guard, self._line = threading.Lock(), deque()
-
-    def __enter__(self):
-        turn = threading.Event()
-        with self._guard:
-            self._line.append(turn)
-            if self._line[0] is turn:
-                turn.set()
-        turn.wait()
-
-    def __exit__(self, *_):
-        with self._guard:
-            self._line.popleft()
-            if self._line:
-                self._line[0].set()
+VISITORS = 8  # answered at the same time, pairs included; further ones wait in Gradio's queue and see their place
 
 
 class Service:
@@ -52,12 +30,14 @@ class Service:
     def __init__(self):
         self.engine = self.speaker = self.published = None
         self.notice, self.results = "", artifacts.Results()
-        self.ready, self.lock = threading.Event(), FairLock()
+        self.ready = threading.Event()
 
     def load(self) -> None:
         """Adapter with base, else base alone, else nothing; `notice` tells which and why. Never raises."""
         try:
             self._load()
+            if self.engine and not ON_ZEROGPU:
+                self.engine.batch  # noqa: B018 - made now, so that the first visitor need not wait for it
         except Exception as error:  # whatever it is, the page stays up and says so
             logging.getLogger("kira").exception("loading failed")
             self.engine = self.speaker = None
@@ -68,10 +48,11 @@ class Service:
     def _load(self) -> None:
         from kira.engine import Engine
 
-        device, longest = _device(), settings().max_prompt_tokens
+        limits = settings().max_prompt_tokens, settings().max_new_tokens
+        device = _device()
         try:
             published = artifacts.fetch_published(settings())
-            self.engine = Engine(published.base.folder, published.adapter.folder, device, longest)
+            self.engine = Engine(published.base.folder, published.adapter.folder, device, *limits)
             self.speaker, self.published = published.adapter, published
             self.results = artifacts.read_results(published, settings().hub_timeout_s)
             return
@@ -80,7 +61,7 @@ class Service:
         self.notice = f"The base model answers alone, without Kira's fine-tuning: {reason}"
         try:
             base = artifacts.fetch(settings().base_repo, settings().base_revision, settings().hub_timeout_s)
-            self.engine, self.speaker = Engine(base.folder, None, device, longest), base
+            self.engine, self.speaker = Engine(base.folder, None, device, *limits), base
         except UserError as error:
             self.notice = f"No model could be loaded, so Kira cannot answer now: {reason} {error}"
 
@@ -99,8 +80,7 @@ class Service:
             raise UserError(self.notice)
         from kira.engine import Step
 
-        # On ZeroGPU each worker has its own copy of the weights and the scheduler lends it to one answer at a time.
-        with nullcontext() if ON_ZEROGPU else self.lock, closing(generate(mode, messages, **sampling)) as steps:
+        with closing(generate(mode, messages, **sampling)) as steps:
             for step in steps:
                 yield Step(**step)
 

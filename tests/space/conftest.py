@@ -116,4 +116,4 @@ def client(space):
 def engine(published):
     from kira.engine import Engine
 
-    return Engine(published.base, published.adapter, "cpu", 400)
+    return Engine(published.base, published.adapter, "cpu", 400, 8000)

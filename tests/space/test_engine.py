@@ -1,13 +1,13 @@
 """The model in this process: one batch for both, streams that grow, threads that end."""
 
 import threading
-import time
 
 import pytest
 
 from kira.errors import UserError
 from kira.prompt import build_messages, encode_prompt
-from kira.service import FairLock, gpu_seconds
+from kira.service import gpu_seconds
+from tests.space.conftest import wait_until
 
 QUESTIONS = ["What is a fever?", "heart", "What do the lungs take up, and why is that of use to the body?"]
 GREEDY = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "deadline_s": 600.0}
@@ -27,7 +27,7 @@ def test_rows_of_a_mixed_batch_are_what_each_model_says_alone(engine, question):
     ids = torch.tensor([encode_prompt(engine.tokenizer, messages)])
     with engine.model.disable_adapter(), torch.inference_mode():
         made = engine.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=40,
-                                     do_sample=False, eos_token_id=sorted(engine.ends), pad_token_id=engine.pad)
+                                     do_sample=False, eos_token_id=sorted(engine.ends), pad_token_id=0)
     base = made[0, ids.shape[1]:].tolist()
     end = next((i for i, token in enumerate(base) if token in engine.ends), len(base))
     assert pair.texts == [engine.tokenizer.decode(base[:end], skip_special_tokens=True).strip(), alone.texts[0]]
@@ -51,18 +51,13 @@ def test_closing_ends_the_thread(engine):
     next(stream)
     assert set(threading.enumerate()) - before
     stream.close()
-    assert not set(threading.enumerate()) - before
+    wait_until(lambda: not set(threading.enumerate()) - before, "the decoder's end")
 
 
 def test_a_deadline_ends_an_answer_and_says_so(engine):
     step = last(engine.stream(build_messages(QUESTIONS[0]), max_new_tokens=8000, **GREEDY | {"deadline_s": 0.3}))
     assert step.ended == "deadline" and step.tokens[0] < 8000
     assert step.notes == ["The time limit was reached, so the answer is cut short."]
-
-
-def test_what_the_thread_raises_reaches_the_reader(engine):
-    with pytest.raises(ValueError, match="top_p"):
-        list(engine.stream(build_messages("heart"), max_new_tokens=4, **GREEDY | {"temperature": 1.0, "top_p": -1.0}))
 
 
 def test_sampling_repeats_with_its_seed_only(engine):
@@ -85,30 +80,33 @@ def test_a_question_longer_than_the_prompt_is_refused(engine):
 def test_without_an_adapter_there_is_nothing_to_compare(published):
     from kira.engine import Engine
 
-    base = Engine(published.base, None, "cpu", 400)
+    base = Engine(published.base, None, "cpu", 400, 8000)
     assert last(base.stream(build_messages("heart"), max_new_tokens=4, **GREEDY)).tokens == [4]
     with pytest.raises(UserError, match="nothing to compare"):
         list(base.stream_pair(build_messages("heart"), max_new_tokens=4, **GREEDY))
 
 
-def test_the_lock_serves_in_order_of_arrival():
-    lock, order, threads = FairLock(), [], []
+def test_visitors_share_the_steps_and_say_what_they_say_alone(engine):
+    alone = [last(engine.stream(build_messages(q), max_new_tokens=40, **GREEDY)).texts for q in QUESTIONS]
+    together, threads = [None] * 12, []
+    for i in range(12):  # 24 rows in 16 slots: some wait
 
-    def use(i):
-        with lock:
-            order.append(i)
+        def ask(i=i):
+            together[i] = last(engine.stream_pair(build_messages(QUESTIONS[i % 3]), max_new_tokens=40, **GREEDY)).texts
 
-    with lock:
-        for i in range(8):
-            threads.append(threading.Thread(target=use, args=(i,)))
-            threads[-1].start()
-            while len(lock._line) < i + 2:
-                time.sleep(0.001)
+        threads.append(threading.Thread(target=ask))
+        threads[-1].start()
     for thread in threads:
         thread.join()
-    assert order == list(range(8))
+    assert [texts[1] for texts in together] == [alone[i % 3][0] for i in range(12)]
+
+
+def test_one_visitor_s_error_is_told_and_the_next_is_served(engine):
+    with pytest.raises(RuntimeError):
+        list(engine.stream(build_messages("heart"), max_new_tokens=4, **GREEDY | {"temperature": 1.0, "top_p": -1.0}))
+    assert last(engine.stream(build_messages("heart"), max_new_tokens=4, **GREEDY)).tokens == [4]
 
 
 def test_gpu_time_asked_for_follows_the_length():
     asked = [gpu_seconds("chat", [], n, 0.0, 1.0, 0) for n in (1, 160, 512)]
-    assert asked == [6, 13, 31]
+    assert asked == [6, 7, 11]
