@@ -78,12 +78,11 @@ def evaluate(model, tokenizer, rows: list[dict], decoding: Decoding, resamples: 
         raise UserError(f"The longest prompt with its answer comes to {longest} tokens; the model has "
                         f"{model.config.max_position_embeddings} positions: leave out longer rows.")
 
-    measured = {}
+    measured, outputs = {}, _outputs(model, tokenizer, prompts, eos, decoding)
     for run in RUNS:
         with _only_base(model, run == "base"):
             nll = _answer_nll(model, tokenizer, prompts, targets, decoding, run)
-            outputs = _generate(model, tokenizer, prompts, eos, decoding, run)
-        measured[run] = _scored(tokenizer, rows, nll, outputs, eos)
+        measured[run] = _scored(tokenizer, rows, nll, outputs[run], eos)
 
     answers = [
         {"id": row["id"], "type": row.get("type", ""), "reference_tokens": len(target),
@@ -206,8 +205,33 @@ def _answer_nll(model, tokenizer, prompts, targets, decoding, run) -> list[float
     return sums
 
 
-def _generate(model, tokenizer, prompts, eos, decoding, run) -> list[list[int]]:
-    """Greedy token ids of each answer, through its end-of-turn token where one came."""
+def _outputs(model, tokenizer, prompts, eos, decoding) -> dict[str, list[list[int]]]:
+    """Greedy token ids of each answer by run, through its end-of-turn token where one came.
+
+    Both runs of a Llama share the decoder's steps; `generate` serves other architectures.
+    """
+    from tqdm.auto import tqdm
+
+    from kira.batch import greedy
+    from kira.decoder import Decoder, require_llama
+
+    try:
+        require_llama(model.get_base_model().config)
+    except UserError:
+        outputs = {}
+        for run in RUNS:
+            with _only_base(model, run == "base"):
+                outputs[run] = generate(model, tokenizer, prompts, eos, decoding, run)
+        return outputs
+    decoder = Decoder(model, decoding.batch_size, max(map(len, prompts)) + decoding.max_new_tokens)
+    adapted = [run == "tuned" for run in RUNS for _ in prompts]
+    with tqdm(total=len(adapted), desc="answers", unit="row") as bar:
+        made = greedy(decoder, prompts * len(RUNS), adapted, decoding.max_new_tokens, eos, bar.update)
+    return {run: made[i * len(prompts): (i + 1) * len(prompts)] for i, run in enumerate(RUNS)}
+
+
+def generate(model, tokenizer, prompts, eos, decoding, run) -> list[list[int]]:
+    """What `_outputs` returns for one run, by transformers' own `generate` in padded batches."""
     import torch
 
     outputs = [[] for _ in prompts]
