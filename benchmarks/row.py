@@ -20,7 +20,7 @@ def write(file: str, name: str, value: float, unit: str, *, peer: str = "", peer
     """
     ratio = None
     if peer_value:
-        ratio = round(peer_value / value if unit in ("s", "ms", "MB") else value / peer_value, 2)
+        ratio = round(peer_value / value if unit in ("s", "ms", "MB", "nats") else value / peer_value, 2)
     found = hardware()
     row = {"name": name, "value": value, "unit": unit, "peer": peer, "peer_value": peer_value, "ratio": ratio,
            "floor": floor, "target": target, "note": note, "command": command,
