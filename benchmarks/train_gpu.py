@@ -89,12 +89,13 @@ class Bench:
 
 
 def loss_gap(stock: dict, graphed: dict) -> float:
-    """Largest relative difference of the loss over ten steps (a graphed run logs the mean of ten)."""
-    gaps = []
+    """Largest relative difference of the loss; a graphed run logs the mean of the steps since it last logged."""
+    gaps, before = [], 0
     for step, loss in graphed["losses"].items():
-        window = [stock["losses"][s] for s in range(step - 9, step + 1) if s in stock["losses"]]
-        if len(window) == 10:
-            gaps.append(abs(loss - sum(window) / 10) / loss)
+        if step in stock["losses"]:
+            window = [stock["losses"][s] for s in range(before + 1, step + 1)]
+            gaps.append(abs(loss - sum(window) / len(window)) / loss)
+        before = step
     return max(gaps)
 
 

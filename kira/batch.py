@@ -26,12 +26,13 @@ class _Answer:
 class Batch:
     """Answers join and leave between two steps; those that find no free slots wait in the order in which they came.
 
-    A thread decodes while there is anything to decode.
+    A thread of its own decodes. It stays: a new thread's first product waits for a handle to the GPU's library. On a
+    CPU no other thread should have computed and still live: two teams of OpenMP threads take twice the time.
     """
 
     def __init__(self, decoder):
-        self._decoder, self._lock = decoder, threading.Lock()
-        self._waiting, self._busy = deque(), False
+        self._decoder, self._changed = decoder, threading.Condition()
+        self._waiting, self._thread = deque(), None
 
     def answer(self, prompt: list[int], adapted: list[bool], max_new_tokens: int, temperature: float, top_p: float,
                seed: int) -> _Answer:
@@ -42,11 +43,12 @@ class Batch:
         device = self._decoder.device
         generators = [torch.Generator(device).manual_seed(seed) for _ in adapted]
         answer = _Answer(prompt, adapted, temperature, top_p, max_new_tokens, generators)
-        with self._lock:
+        with self._changed:
             self._waiting.append(answer)
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._work, daemon=True, name="kira-decoder").start()
+            if self._thread is None:  # not before: on ZeroGPU a thread does not survive the fork of the worker
+                self._thread = threading.Thread(target=self._work, daemon=True, name="kira-decoder")
+                self._thread.start()
+            self._changed.notify()
         return answer
 
     def close(self, answer: _Answer) -> None:
@@ -56,7 +58,7 @@ class Batch:
     def _work(self):
         active, free = [], set(range(self._decoder.slots))
         while True:
-            with self._lock:
+            with self._changed:
                 for answer in [a for a in active if a.closed]:
                     active.remove(answer)
                     free.update(answer.slots)
@@ -70,8 +72,8 @@ class Batch:
                         free.difference_update(answer.slots)
                         fresh.append(answer)
                 if not active and not fresh:
-                    self._busy = False
-                    return
+                    self._changed.wait()
+                    continue
             active += fresh
             try:
                 self._advance(active, fresh)
