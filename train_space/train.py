@@ -1,7 +1,7 @@
 """Fine-tunes a LoRA adapter with TRL's SFTTrainer: on a CPU, on one GPU, or under `accelerate launch`.
 
     python -m train_space train --recipe embedded
-    accelerate launch --num_processes 2 -m train_space train --recipe tuned
+    accelerate launch --config_file recipes/accelerate/ddp.yaml -m train_space train --recipe tuned
 
 Reads RUN/data, writes RUN/train: checkpoints while it runs, then adapter/ (the best on the validation split),
 log.jsonl (one object per logged step) and, in recipe.json of the run, what it took.

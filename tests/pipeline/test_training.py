@@ -97,8 +97,8 @@ def test_two_processes_train_one_adapter(hub, tiny_recipe, prepared, uninterrupt
         "f = d / 'train' / 'adapter' / 'adapter_model.safetensors'\n"
         "learnt['adapter_sha256'] = hashlib.sha256(f.read_bytes()).hexdigest()\n"
         "Path(sys.argv[2], f\"rank{os.environ['RANK']}.json\").write_text(json.dumps(learnt))\n", "utf-8")
-    hub.python("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-               "--mixed_precision", "no", "--dynamo_backend", "no", script, tiny_recipe, work, OMP_NUM_THREADS="1",
+    hub.python("-m", "accelerate.commands.launch", "--config_file",
+               ROOT / "recipes" / "accelerate" / "ddp.yaml", script, tiny_recipe, work, OMP_NUM_THREADS="1",
                ACCELERATE_USE_CPU="true")
     ranks = [json.loads((work / f"rank{i}.json").read_text()) for i in range(2)]
     assert [r["processes"] for r in ranks] == [2, 2]
