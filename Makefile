@@ -57,6 +57,8 @@ GGUF = $$($(PY) -c "from train_space.embedded import gguf_file; print(gguf_file(
 
 bench-cpu: .kira/base
 	$(PY) -m benchmarks.decode_cpu --base .kira/base --gguf "$(GGUF)"
+	[ ! -d .kira/runs/embedded/evaluation ] || $(PY) -m localhub exec --root .kira/hub -- \
+	$(PY) -m benchmarks.four_bits_cpu .kira/runs/embedded
 
 # Training and decoding on TinyLlama's shape with random weights; ROWS=FILE (MedQuAD) adds the whole job.
 bench-gpu: .kira/base
