@@ -60,10 +60,12 @@ bench-cpu: .kira/base
 	[ ! -d .kira/runs/embedded/evaluation ] || $(PY) -m localhub exec --root .kira/hub -- \
 	$(PY) -m benchmarks.four_bits_cpu .kira/runs/embedded
 
-# Training and decoding on TinyLlama's shape with random weights; ROWS=FILE (MedQuAD) adds the whole job.
+# Training and decoding on TinyLlama's shape with random weights; ROWS=FILE (MedQuAD) adds the whole job, DATA=FOLDER (a
+# prepared split's parquet files) the validation loss of `tuned`.
 bench-gpu: .kira/base
 	$(PY) -m benchmarks.train_gpu
 	$(PY) -m benchmarks.decode_gpu
+	[ -z "$(DATA)" ] || $(PY) -m benchmarks.recipe_gpu --base .kira/base --data "$(DATA)"
 	[ -z "$(ROWS)" ] || $(PY) -m localhub exec --root .kira/hub -- $(PY) -m benchmarks.job_gpu --base .kira/base --rows "$(ROWS)"
 
 chromium:

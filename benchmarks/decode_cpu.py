@@ -10,12 +10,12 @@ layer and unmerged; llama.cpp runs without one, which flatters it.
 import argparse
 import json
 import statistics
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from peft import LoraConfig, get_peft_model
+from transformers import AutoTokenizer
 
+from benchmarks.answers import generate_step, load, stream
 from benchmarks.row import write
 from kira.batch import Batch
 from kira.decoder import Decoder
@@ -24,42 +24,6 @@ from kira.prompt import build_messages, encode_prompt
 COMMAND = "python -m benchmarks.decode_cpu"
 NEW, REPEATS = 128, 5
 QUESTION = "What is asthma? Explain in detail."
-
-
-def load(base: str):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    adapter = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    model = get_peft_model(model, adapter).eval()
-    torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0, 0.02)
-    return model, encode_prompt(AutoTokenizer.from_pretrained(base), build_messages(QUESTION))
-
-
-def stream(batch: Batch, prompt: list[int], adapted: list[bool]) -> tuple[float, float]:
-    """(tokens per second over all rows after the first token, seconds to the first token)."""
-    start = time.perf_counter()
-    answer = batch.answer(prompt, adapted, NEW, 0.0, 1.0, 0)
-    answer.steps.get()
-    first = time.perf_counter() - start
-    while answer.steps.get() is not None:
-        pass
-    return (NEW - 1) * len(adapted) / (time.perf_counter() - start - first), first
-
-
-def stock(model, prompt: list[int], rows: int) -> float:
-    ids = torch.tensor([prompt] * rows)
-    spent = {}
-    for count in (1, 33):
-        start = time.perf_counter()
-        with torch.inference_mode():
-            model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=count,
-                           min_new_tokens=count, do_sample=False, pad_token_id=0)
-        spent[count] = time.perf_counter() - start
-    return 32 * rows / (spent[33] - spent[1])
 
 
 def llama_cpp(gguf: str) -> float | None:
@@ -87,18 +51,22 @@ def main() -> None:
     options = parser.parse_args()
     # As in the Space, loading is another thread's, which ends: while two threads keep teams of OpenMP threads on two
     # cores, those wait asleep instead of in a loop, and every small product takes twice the time.
+    prompt = encode_prompt(AutoTokenizer.from_pretrained(options.base), build_messages(QUESTION))
     with ThreadPoolExecutor(1) as loader:
-        model, prompt = loader.submit(load, options.base).result()
+        model = loader.submit(load, options.base, torch.float32, "cpu").result()
         batch = loader.submit(lambda: Batch(Decoder(model, 16, 1536, pack=True))).result()
-        plain, plain_pair = (loader.submit(stock, model, prompt, rows).result() for rows in (1, 2))
-    stream(batch, prompt, [True])
-    one, first = map(statistics.median, zip(*(stream(batch, prompt, [True]) for _ in range(REPEATS)), strict=True))
-    pair, _ = map(statistics.median, zip(*(stream(batch, prompt, [False, True]) for _ in range(REPEATS)), strict=True))
+        stock, stock_pair = (loader.submit(generate_step, model, prompt, rows, 32).result()[0] for rows in (1, 2))
+    medians = {}
+    for rows in ([True], [False, True]):
+        stream(batch, prompt, rows, NEW)
+        runs = [stream(batch, prompt, rows, NEW) for _ in range(REPEATS)]
+        medians[len(rows)] = [statistics.median(column) for column in zip(*runs, strict=True)]
+    (one, first), (pair, _) = medians[1], medians[2]
     peer = llama_cpp(options.gguf)  # last: its threads go on waiting in a loop
     beside = f"llama.cpp without adapter {peer:.1f} tok/s; " if peer else ""
     rows = (
-        ("one answer", one, plain, "at least 100"),
-        ("base and tuned pair, both answers", pair, plain_pair, "at least 130"),
+        ("one answer", 1 / one, 1 / stock, "at least 100"),
+        ("base and tuned pair, both answers", 2 / pair, 2 / stock_pair, "at least 130"),
     )
     for name, value, stock_value, target in rows:
         write("decode_cpu", name, round(value, 1), "tok/s", peer="generate, float32, adapter unmerged",

@@ -12,8 +12,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
 
+from benchmarks.answers import generate_step, load, stream
 from benchmarks.row import write
 from benchmarks.train_gpu import make_base
 from kira.batch import Batch, greedy
@@ -24,19 +24,6 @@ COMMAND = "python -m benchmarks.decode_gpu"
 BYTES_PER_S = 3.0e12  # of an H100, measured (DESIGN.md, section 6)
 NEW, ROWS, SLOTS = 160, 300, 64
 PROMPT = list(range(100, 160))
-
-
-def load(base: Path, dtype):
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-    adapter = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    model = get_peft_model(model, adapter, autocast_adapter_dtype=False).to("cuda").eval()
-    torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0, 0.02)
-    return model
 
 
 def prompts(count: int) -> list[list[int]]:
@@ -68,48 +55,23 @@ def assert_equal_tokens(model) -> None:
         assert made[i] == plain, f"row {i} differs"
 
 
-def stock_step_s(model, rows: int, steps: int = 60) -> tuple[float, float]:
-    """(seconds a step, seconds to the first token) of `generate`."""
-    ids = torch.tensor([PROMPT] * rows, device="cuda")
-
-    def run(count):
-        with torch.inference_mode():
-            model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=count,
-                           min_new_tokens=count, do_sample=False, pad_token_id=0)
-
-    run(5)
-    first = seconds(lambda: run(1))
-    return (seconds(lambda: run(steps)) - first) / (steps - 1), first
-
-
-def stream(batch: Batch, adapted: list[bool]) -> tuple[float, float]:
-    """(seconds a step, seconds to the first token) as a visitor gets them."""
-    start = time.perf_counter()
-    answer = batch.answer(PROMPT, adapted, NEW, 0.0, 1.0, 0)
-    answer.steps.get()
-    first = time.perf_counter() - start
-    while answer.steps.get() is not None:
-        pass
-    return (time.perf_counter() - start - first) / (NEW - 1), first
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_base(Path(folder))
-        assert_equal_tokens(load(Path(folder), torch.float32))
+        assert_equal_tokens(load(folder, torch.float32, "cuda"))
         torch.cuda.empty_cache()
-        model = load(Path(folder), torch.bfloat16)
+        model = load(folder, torch.bfloat16, "cuda")
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     floor = weights / BYTES_PER_S
-    stock, stock_first = stock_step_s(model, 1)
-    stock_pair, _ = stock_step_s(model, 2)
+    stock, stock_first = generate_step(model, PROMPT, 1, 60)
+    stock_pair, _ = generate_step(model, PROMPT, 2, 60)
     batch = Batch(Decoder(model, 16, 1536))
-    stream(batch, [True]), stream(batch, [False, True])
-    one, first = stream(batch, [True])
-    pair, _ = stream(batch, [False, True])
+    stream(batch, PROMPT, [True], NEW), stream(batch, PROMPT, [False, True], NEW)
+    one, first = stream(batch, PROMPT, [True], NEW)
+    pair, _ = stream(batch, PROMPT, [False, True], NEW)
     eight = Batch(Decoder(model, 16, 1536))
-    stream(eight, [False, True] * 8)
-    crowd, _ = stream(eight, [False, True] * 8)
+    stream(eight, PROMPT, [False, True] * 8, NEW)
+    crowd, _ = stream(eight, PROMPT, [False, True] * 8, NEW)
     common = {"command": COMMAND}
     write("decode_gpu", "one answer", round(1 / one, 1), "tok/s", peer="generate, adapter unmerged",
           peer_value=round(1 / stock, 1), floor=round(1 / floor, 1), target="at least 250", **common)
@@ -134,7 +96,7 @@ def main() -> None:
             decoder.tokens.tolist()
 
     step = seconds(steps) / 100
-    stock64, _ = stock_step_s(model, SLOTS)
+    stock64, _ = generate_step(model, PROMPT, SLOTS, 60)
     write("decode_gpu", "batch of 64", round(SLOTS / step), "tok/s", peer="generate", floor=round(SLOTS / floor),
           peer_value=round(SLOTS / stock64), target="at least 10,000", **common)
 

@@ -8,6 +8,7 @@ and replayed (no compilation); on a CPU the weights can be packed to 4 bits.
 """
 
 import math
+import re
 
 import torch
 from torch.nn import functional
@@ -18,10 +19,14 @@ from kira.errors import UserError
 LENGTH_STEP = 256  # attention reads so many positions, or a multiple: what it reads beyond a row's end is wasted
 
 
-def require_llama(config) -> None:
-    """Raises UserError for a model that Decoder would compute wrongly."""
-    if config.model_type != "llama" or config.attention_bias or config.mlp_bias:
+def require_llama(model) -> None:
+    """Raises UserError for a base, or an adapter on it, that Decoder would compute wrongly."""
+    config = model.config
+    if config.model_type != "llama" or config.attention_bias or config.mlp_bias or config.hidden_act != "silu":
         raise UserError(f"Kira serves bases of Llama's architecture without biases; this one is {config.model_type}.")
+    for name, _ in model.named_parameters():
+        if "modules_to_save" in name or "lora_" in name and not re.search(r"\.(self_attn|mlp)\..*\.lora_[AB]\.", name):
+            raise UserError("Kira serves plain LoRA on attention and MLP layers; this adapter has other parts.")
 
 
 class Layer:
@@ -123,9 +128,10 @@ class Decoder:
         A slot in use must have room: its prompt and what it was given stay under `positions`. The result is valid
         until the next call.
         """
-        length = max(self._lengths[:rows]) + 1
+        length = min(max(self._lengths[:rows]) + 1, self.positions)
         for slot in range(rows):
-            self._lengths[slot] = min(self._lengths[slot] + 1, self.positions - 1)
+            if self._lengths[slot]:  # else free
+                self._lengths[slot] += 1
         if not self.on_gpu:
             return self._step(rows, length)
         length = min(-(-length // LENGTH_STEP) * LENGTH_STEP, self.positions)
@@ -227,13 +233,11 @@ class Decoder:
         weight = (four_bits.pack(weight) if self._packs else None) or weight
         lows, highs = [], []
         for module, base in zip(modules, bases, strict=True):
-            rank = 0
             if hasattr(module, "lora_A"):
                 (name,) = module.lora_A
                 lows.append(module.lora_A[name].weight.detach().T.to(base.dtype))
                 highs.append(module.lora_B[name].weight.detach().T.to(base.dtype) * module.scaling[name])
-                rank = highs[-1].shape[0]
-            if not rank:
+            else:
                 highs.append(torch.zeros(0, base.shape[0], dtype=base.dtype, device=base.device))
         if not lows:
             return weight, None, None

@@ -62,12 +62,12 @@ class Engine:
         except Exception as error:  # OSError, ValueError, SafetensorError, ...: each names files, none a remedy
             raise UserError(f"The base model could not be loaded ({type(error).__name__}).") from error
         require_chat_template(self.tokenizer)
-        require_llama(model.config)
         if len(self.tokenizer) > model.get_input_embeddings().num_embeddings:
             raise UserError("The tokenizer knows more tokens than the base model.")
         self.has_adapter = adapter is not None
         if adapter:
             model = _with_adapter(model, adapter)
+        require_llama(model)
         self.model = model.to(device).eval().requires_grad_(False)
         ends = model.generation_config.eos_token_id
         self.ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}

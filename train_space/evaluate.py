@@ -208,7 +208,7 @@ def _answer_nll(model, tokenizer, prompts, targets, decoding, run) -> list[float
 def _outputs(model, tokenizer, prompts, eos, decoding) -> dict[str, list[list[int]]]:
     """Greedy token ids of each answer by run, through its end-of-turn token where one came.
 
-    Both runs of a Llama share the decoder's steps; `generate` serves other architectures.
+    Both runs of a Llama share the decoder's steps; `generate` serves other bases and adapters.
     """
     from tqdm.auto import tqdm
 
@@ -216,7 +216,7 @@ def _outputs(model, tokenizer, prompts, eos, decoding) -> dict[str, list[list[in
     from kira.decoder import Decoder, require_llama
 
     try:
-        require_llama(model.get_base_model().config)
+        require_llama(model)
     except UserError:
         outputs = {}
         for run in RUNS:

@@ -143,7 +143,7 @@ def adapt(arguments) -> None:
 
 
 class GraphedSFTTrainer(SFTTrainer):
-    """For one GPU and a model loaded with `attn_implementation=ATTENTION`; `saves_memory` costs a fifth more time."""
+    """For one GPU and a model loaded with `attn_implementation=ATTENTION`; `saves_memory`: for time."""
 
     def __init__(self, *args, saves_memory: bool = False, **kwargs):
         super().__init__(*args, **kwargs)

@@ -70,7 +70,7 @@ class Recipe:
     packing: bool = _field(False, "several rows in one sequence, documents kept apart")
     activation_checkpointing: bool = _field(False, "recompute activations: less memory, a third more time")
     cuda_graph: bool = _field(True, "on one GPU: a step's rows in one pass without padding, replayed as a CUDA graph; "
-                              "activation checkpointing and gradient accumulation are then not needed")
+                              "activation checkpointing then recomputes only MLPs and loss")
     group_by_length: bool = _field(False, "rows of like length in one batch: less padding")
     eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
                              maximum=1_000_000)

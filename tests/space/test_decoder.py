@@ -4,7 +4,8 @@ import random
 
 import pytest
 import torch
-from transformers import LlamaConfig
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from kira import four_bits
 from kira.batch import greedy
@@ -65,6 +66,21 @@ def test_eight_bits_are_close():
     assert (four_bits.product(x, four_bits.pack_in_8(weight)) - exact).norm() < 0.02 * exact.norm()
 
 
+def tiny(**over):
+    return LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=32, num_hidden_layers=1, vocab_size=64,
+                                        num_attention_heads=2, num_key_value_heads=1, **over))
+
+
 def test_other_architectures_are_refused_in_a_sentence():
-    with pytest.raises(UserError, match="Llama"):
-        require_llama(LlamaConfig(attention_bias=True))
+    require_llama(tiny())
+    for other in ({"attention_bias": True}, {"mlp_bias": True}, {"hidden_act": "gelu"}):
+        with pytest.raises(UserError, match="Llama"):
+            require_llama(tiny(**other))
+
+
+@pytest.mark.parametrize("other", [{"use_dora": True}, {"modules_to_save": ["lm_head"]},
+                                   {"target_modules": ["q_proj", "embed_tokens"]}])
+def test_other_adapters_are_refused_in_a_sentence(other):
+    require_llama(get_peft_model(tiny(), LoraConfig(target_modules=["q_proj", "down_proj"])))
+    with pytest.raises(UserError, match="plain LoRA"):
+        require_llama(get_peft_model(tiny(), LoraConfig(**{"target_modules": ["q_proj"]} | other)))
