@@ -19,10 +19,16 @@ from kira.errors import UserError
 LENGTH_STEP = 256  # attention reads so many positions, or a multiple: what it reads beyond a row's end is wasted
 
 
+def is_plain_llama(config) -> bool:
+    """The architecture that Decoder computes: Llama's, without biases."""
+    return (config.model_type == "llama" and config.hidden_act == "silu"
+            and not config.attention_bias and not config.mlp_bias)
+
+
 def require_llama(model) -> None:
     """Raises UserError for a base, or an adapter on it, that Decoder would compute wrongly."""
     config = model.config
-    if config.model_type != "llama" or config.attention_bias or config.mlp_bias or config.hidden_act != "silu":
+    if not is_plain_llama(config):
         raise UserError(f"Kira serves bases of Llama's architecture without biases; this one is {config.model_type}.")
     for name, _ in model.named_parameters():
         if "modules_to_save" in name or "lora_" in name and not re.search(r"\.(self_attn|mlp)\..*\.lora_[AB]\.", name):

@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
                              help="change one field of the recipe; may be repeated")
         command.add_argument("--work", type=Path, default=Path(".kira/runs"), help="folder of all runs "
                              "(default: .kira/runs)")
+        if name == "train":
+            command.add_argument("--dry-run", action="store_true",
+                                 help="train three steps, print what the whole run will take, keep nothing")
         if name == "evaluate":
             command.add_argument("--adapter", help="folder or Hub id of an adapter, instead of the run's own")
             command.add_argument("--data", type=Path, help='JSON Lines of {"question", "answer"}, with --adapter')
@@ -83,6 +86,8 @@ def dispatch(options: argparse.Namespace) -> None:
         run.evaluate_file(recipe, options.adapter, options.data, options.out)
     elif options.command == "run":
         print_addresses(run.run(recipe, run_dir), run_dir)
+    elif options.command == "train":
+        run.train(recipe, run_dir, options.dry_run)
     else:
         getattr(run, options.command)(recipe, run_dir)
 

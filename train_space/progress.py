@@ -24,24 +24,54 @@ class LossOnBar(ProgressCallback):
             bar.close()
 
 
-class StepClock(TrainerCallback):
-    """When each step began, for a step's median time: that leaves out validations, checkpoints and the first steps."""
+class Clock(TrainerCallback):
+    """Where the time of training goes: seconds of steps, validations and checkpoints, and when each step began."""
 
     def __init__(self):
-        self.begun = []
+        self.begun, self.spent, self._mark = [], {"steps": 0.0, "validations": 0.0, "checkpoints": 0.0}, 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Also starts the count of the GPU's peak memory, which loading and quantising the base can exceed."""
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+        self._mark = time.perf_counter()
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.begun.append(time.perf_counter())
 
+    def on_step_end(self, args, state, control, **kwargs):
+        if control.should_evaluate or control.should_save:
+            synchronize()  # what the steps still compute is not the validation's
+            self._take("steps")
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self._take("validations")
+
+    def on_save(self, args, state, control, **kwargs):
+        self._take("checkpoints")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._take("steps")
+
+    def _take(self, part):
+        now = time.perf_counter()
+        self.spent[part], self._mark = self.spent[part] + now - self._mark, now
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {part: round(value, 2) for part, value in self.spent.items()}
+
     @property
     def median_step_s(self) -> float | None:
+        """Leaves out validations, checkpoints and the first steps."""
         spans = [after - before for before, after in zip(self.begun, self.begun[1:], strict=False)]
         return statistics.median(spans) if spans else None
+
+
+def synchronize() -> None:
+    """Waits until the GPU, where there is one, has computed what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 class LossLog(TrainerCallback):

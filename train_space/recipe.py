@@ -57,8 +57,10 @@ class Recipe:
     max_steps: int = _field(0, "stop after so many optimizer steps; 0: as many as the epochs take", minimum=0,
                             maximum=10_000_000)
     max_length: int = _field(512, "longest row in tokens, question and answer together", minimum=16, maximum=32_768)
-    batch_size: int = _field(4, "rows per device and step", minimum=1, maximum=4096)
-    gradient_accumulation_steps: int = _field(4, "batches per optimizer step", minimum=1, maximum=4096)
+    batch_size: int = _field(4, "rows of one batch; several processes share batches or, where there are too few, rows",
+                             minimum=1, maximum=4096)
+    gradient_accumulation_steps: int = _field(4, "batches of one optimizer step, of all processes together", minimum=1,
+                                              maximum=4096)
     learning_rate: float = _field(2e-4, "peak learning rate", minimum=1e-8, maximum=1.0)
     lr_scheduler_type: str = _field("cosine", "shape of the learning rate over the run",
                                     choices=("cosine", "linear", "constant", "constant_with_warmup"))
@@ -69,12 +71,15 @@ class Recipe:
     weight_decay: float = _field(0.0, "weight decay of the update", minimum=0.0, maximum=1.0)
     packing: bool = _field(False, "several rows in one sequence, documents kept apart")
     activation_checkpointing: bool = _field(False, "recompute activations: less memory, a third more time")
-    cuda_graph: bool = _field(True, "on one GPU: a step's rows in one pass without padding, replayed as a CUDA graph; "
+    cuda_graph: bool = _field(True, "on GPUs: a step's rows in one pass without padding, replayed as a CUDA graph; "
                               "activation checkpointing then recomputes only MLPs and loss")
     group_by_length: bool = _field(False, "rows of like length in one batch: less padding")
     eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
                              maximum=1_000_000)
     early_stopping_patience: int = _field(2, "validations without gain before training stops", minimum=1, maximum=1000)
+
+    usd_per_hour: float = _field(0.0, "price of the machine, for the cost of a run; 0: not told", minimum=0.0,
+                                 maximum=100_000.0)
 
     test_rows: int = _field(0, "rows of the test split to evaluate on; 0: all", minimum=0, maximum=10_000_000)
     max_new_tokens: int = _field(256, "longest answer that is generated in evaluation", minimum=1, maximum=8192)

@@ -67,12 +67,18 @@ def publish_dataset(recipe: Recipe, run_dir: Path) -> None:
     print(f"dataset    {entry['repo']} at {entry['revision'][:12]}")
 
 
-def train(recipe: Recipe, run_dir: Path) -> None:
-    """Writes RUN/train: adapter and loss log. Safe under `accelerate launch`: the main process records."""
+def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
+    """Writes RUN/train: adapter and loss log. Safe under `accelerate launch`: the main process records.
+
+    `dry_run` prints the estimate of a few steps and writes nothing.
+    """
     from train_space import train as stage
 
     base_revision = resolve_base(recipe, run_dir)
     inputs = stage.inputs(recipe, run_dir, base_revision)
+    if dry_run:
+        stage.train(recipe, run_dir, base_revision, inputs, dry_run=True)
+        return
     if _skipped(run_dir, "train", inputs):
         return
     start = time.perf_counter()

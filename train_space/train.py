@@ -1,6 +1,6 @@
 """Fine-tunes a LoRA adapter with TRL's SFTTrainer: on a CPU, on one GPU, or under `accelerate launch`.
 
-    python -m train_space train --recipe embedded
+    python -m train_space train --recipe embedded [--dry-run]
     accelerate launch --config_file recipes/accelerate/ddp.yaml -m train_space train --recipe tuned
 
 Reads RUN/data, writes RUN/train: checkpoints while it runs, then adapter/ (the best on the validation split),
@@ -10,6 +10,7 @@ log.jsonl (one object per logged step) and, in recipe.json of the run, what it t
 import json
 import shutil
 import statistics
+import tempfile
 import time
 from contextlib import closing
 from functools import partial
@@ -36,69 +37,36 @@ def inputs(recipe: Recipe, run_dir: Path, base_revision: str) -> dict:
     return recipe.digest_fields(*FIELDS) | {"base_revision": base_revision, "splits": splits}
 
 
-def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict) -> dict:
+def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict, dry_run: bool = False,
+          callbacks: list = ()) -> dict:
     """Trains, and returns what to record: steps, losses, tokens per second, which step was kept and why it stopped.
 
     Resumes from the last complete checkpoint when `stage_inputs` are those that the checkpoints were made with;
-    otherwise starts anew. Raises UserError for a base without chat template and for rows that leave nothing to learn.
+    otherwise starts anew. With `dry_run` it stops after the steps that its estimate needs and keeps nothing.
+    `callbacks` are the Trainer's. Raises UserError for a base without chat template and for rows that leave nothing to
+    learn.
     """
     import torch
     import transformers
     from accelerate import PartialState
-    from peft import LoraConfig
-    from transformers import AutoTokenizer, BitsAndBytesConfig, EarlyStoppingCallback, ProgressCallback
-    from trl import SFTTrainer
 
-    from train_space.checkpoints import MarkComplete, last_complete_checkpoint
-    from train_space.progress import LossLog, LossOnBar, StepClock
+    from train_space.checkpoints import last_complete_checkpoint
+    from train_space.estimate import Estimate
+    from train_space.progress import Clock, LossOnBar
 
-    out_dir = run_dir / "train"
-    process = PartialState()
+    out_dir = Path(tempfile.mkdtemp()) if dry_run else run_dir / "train"
+    process = PartialState(cpu=not torch.cuda.is_available())
     transformers.logging.set_verbosity_error()
-    tokenizer = AutoTokenizer.from_pretrained(recipe.base_repo, revision=base_revision)
-    require_chat_template(tokenizer)
-    train_rows = _rows(run_dir, "train", recipe.train_rows, recipe.seed)
-    validation_rows = _rows(run_dir, "validation", recipe.validation_rows, recipe.seed)
-
-    with process.main_process_first():
-        if process.is_main_process:
-            _discard_other_runs(out_dir, stage_inputs)
-        checkpoint = last_complete_checkpoint(out_dir)
-
-    dtype = compute_dtype(recipe.dtype)
-    targets = recipe.target_modules.split(",") if recipe.target_modules != "all-linear" else "all-linear"
-    arguments = _arguments(recipe, out_dir, base_revision, dtype, bool(validation_rows))
-    trainer_class = SFTTrainer
-    if recipe.cuda_graph and torch.cuda.is_available() and process.num_processes == 1 and not recipe.packing:
-        from train_space import graphed
-
-        trainer_class = partial(graphed.GraphedSFTTrainer, saves_memory=recipe.activation_checkpointing)
-        graphed.adapt(arguments)
-    trainer = trainer_class(
-        model=recipe.base_repo,
-        args=arguments,
-        train_dataset=train_rows,
-        eval_dataset=validation_rows,
-        processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=recipe.lora_r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout, target_modules=targets,
-            task_type="CAUSAL_LM",
-        ),
-        quantization_config=BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-        ) if recipe.quantization == "nf4" else None,
-        callbacks=[MarkComplete(), LossLog(out_dir / "log.jsonl")]
-        + ([EarlyStoppingCallback(recipe.early_stopping_patience)] if validation_rows else []),
-    )
-    trainer.remove_callback(ProgressCallback)
-    bar, clock = LossOnBar(), StepClock()
-    trainer.add_callback(bar)
-    trainer.add_callback(clock)
-    kept = len(trainer.train_dataset)
-    if not recipe.packing and kept < len(train_rows):
-        # TRL drops rows whose answer lies wholly beyond max_length without a word.
-        raise UserError(f"{len(train_rows) - kept} training rows have no answer within max_length={recipe.max_length} "
-                        "tokens; raise max_length or lower max_answer_words.")
+    checkpoint = None
+    if not dry_run:
+        with process.main_process_first():
+            if process.is_main_process:
+                _discard_other_runs(out_dir, stage_inputs)
+            checkpoint = last_complete_checkpoint(out_dir)
+    trainer, train_rows = _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run)
+    bar, clock, estimate = LossOnBar(), Clock(), Estimate(trainer, recipe, stops=dry_run)
+    for callback in (bar, estimate, clock, *callbacks):
+        trainer.add_callback(callback)
 
     start = time.perf_counter()
     resumed_at = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
@@ -107,16 +75,12 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
     with closing(bar):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
+    if dry_run:
+        shutil.rmtree(out_dir)
+        return {"estimate": estimate.made}
 
-    if process.is_main_process:
-        adapter = out_dir / "adapter"
-        shutil.rmtree(adapter, ignore_errors=True)
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        model.peft_config["default"].base_model_name_or_path = recipe.base_repo
-        model.peft_config["default"].revision = base_revision
-        model.save_pretrained(adapter)
-        (adapter / "README.md").unlink(missing_ok=True)  # PEFT's own card; ours is rendered from the metrics
-        tokenizer.save_pretrained(adapter)
+    if process.is_main_process or trainer.is_fsdp_enabled:
+        _save_adapter(trainer, recipe, base_revision, out_dir / "adapter")
     process.wait_for_everyone()
 
     state = trainer.state
@@ -134,12 +98,111 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict)
         "train_tokens": tokens,
         "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "training_time_s": round(seconds, 2),
+        "seconds": clock.seconds | ({"captures": round(trainer.capture_s, 2)} if hasattr(trainer, "capture_s") else {}),
         "median_step_s": clock.median_step_s,
         "tokens_per_s": round(tokens * recipe.epochs * steps / max(state.max_steps, 1) / seconds, 1),
+        "estimate": estimate.made,
+        "cost_usd": estimate.cost_usd(seconds),
         "processes": process.num_processes,
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": str(compute_dtype(recipe.dtype)).removeprefix("torch."),
         "device": torch.device(process.device).type,
     }
+
+
+def _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run):
+    """(SFTTrainer or its graphed kin, training rows as they were read)."""
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, EarlyStoppingCallback, ProgressCallback
+    from trl import SFTTrainer
+
+    from train_space.checkpoints import MarkComplete
+    from train_space.progress import LossLog
+
+    tokenizer = AutoTokenizer.from_pretrained(recipe.base_repo, revision=base_revision)
+    require_chat_template(tokenizer)
+    train_rows = _rows(run_dir, "train", recipe.train_rows, recipe.seed)
+    validation_rows = None if dry_run else _rows(run_dir, "validation", recipe.validation_rows, recipe.seed)
+    dtype = compute_dtype(recipe.dtype)
+    targets = recipe.target_modules.split(",") if recipe.target_modules != "all-linear" else "all-linear"
+    arguments = _arguments(recipe, out_dir, base_revision, dtype, bool(validation_rows), process.num_processes)
+    if dry_run:
+        arguments.save_strategy = "no"
+    if torch.cuda.is_available() and process.num_processes == 1:
+        # Left alone, a process that sees several GPUs spreads the model's layers over them, one working at a time.
+        arguments._n_gpu, arguments.model_init_kwargs["device_map"] = 1, {"": process.device}
+    trainer_class = SFTTrainer
+    config = AutoConfig.from_pretrained(recipe.base_repo, revision=base_revision)
+    if recipe.cuda_graph and not recipe.packing and _runs_graphs(process, dtype, config):
+        from train_space import graphed
+
+        trainer_class = partial(graphed.GraphedSFTTrainer, saves_memory=recipe.activation_checkpointing)
+        graphed.adapt(arguments)
+    kept = [] if dry_run else [MarkComplete(), LossLog(out_dir / "log.jsonl")]
+    stops = [EarlyStoppingCallback(recipe.early_stopping_patience)] if validation_rows else []
+    trainer = trainer_class(
+        model=recipe.base_repo,
+        args=arguments,
+        train_dataset=train_rows,
+        eval_dataset=validation_rows,
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=recipe.lora_r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout, target_modules=targets,
+            task_type="CAUSAL_LM",
+        ),
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        ) if recipe.quantization == "nf4" else None,
+        callbacks=kept + stops,
+    )
+    trainer.remove_callback(ProgressCallback)
+    left = len(trainer.train_dataset)
+    if not recipe.packing and left < len(train_rows):
+        # TRL drops rows whose answer lies wholly beyond max_length without a word.
+        raise UserError(f"{len(train_rows) - left} training rows have no answer within max_length={recipe.max_length} "
+                        "tokens; raise max_length or lower max_answer_words.")
+    return trainer, train_rows
+
+
+def _runs_graphs(process, dtype, config) -> bool:
+    """GraphedSFTTrainer computes this base on this machine: Llama's architecture in bfloat16, a whole model a GPU."""
+    import torch
+    from accelerate import DistributedType
+    from accelerate.utils import parse_flag_from_env
+
+    from kira.decoder import is_plain_llama
+
+    return (torch.cuda.is_available() and dtype == torch.bfloat16 and is_plain_llama(config)
+            and process.distributed_type in (DistributedType.NO, DistributedType.MULTI_GPU)
+            and not parse_flag_from_env("ACCELERATE_USE_FSDP"))
+
+
+def _save_adapter(trainer, recipe, base_revision, folder):
+    """Adapter and tokenizer as a reader loads them; the whole of each tensor where processes hold parts (FSDP)."""
+    whole = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
+    if not trainer.args.should_save:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model.peft_config["default"].base_model_name_or_path = recipe.base_repo
+    model.peft_config["default"].revision = base_revision
+    model.save_pretrained(folder, state_dict=whole)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card; ours is rendered from the metrics
+    trainer.processing_class.save_pretrained(folder)
+
+
+def rows_per_batch(recipe: Recipe, processes: int) -> tuple[int, int]:
+    """(rows of a process's batch, batches of a step): a step has the recipe's rows however many processes share them.
+
+    Raises UserError when they cannot be shared evenly.
+    """
+    rows, batches = recipe.batch_size, recipe.gradient_accumulation_steps
+    if batches % processes == 0:
+        return rows, batches // processes
+    if rows % processes == 0:
+        return rows // processes, batches
+    raise UserError(f"A step of {batches} batches of {rows} rows cannot be shared by {processes} processes; set "
+                    "batch_size or gradient_accumulation_steps to a multiple of them.")
 
 
 def compute_dtype(name: str):
@@ -154,18 +217,19 @@ def compute_dtype(name: str):
     return getattr(torch, name)
 
 
-def _arguments(recipe, out_dir, base_revision, dtype, validates):
+def _arguments(recipe, out_dir, base_revision, dtype, validates, processes=1):
     import torch
     from trl import SFTConfig
 
+    rows, batches = rows_per_batch(recipe, processes)
     return SFTConfig(
         output_dir=str(out_dir),
         model_init_kwargs={"dtype": dtype, "revision": base_revision},
         num_train_epochs=recipe.epochs,
         max_steps=recipe.max_steps or -1,
-        per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        per_device_train_batch_size=rows,
+        per_device_eval_batch_size=rows,
+        gradient_accumulation_steps=batches,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.lr_scheduler_type,
         warmup_steps=recipe.warmup_steps,
