@@ -171,7 +171,10 @@ class Decoder:
         """`_read_next` as TorchScript, the same operations without Python between them; sizes stay free."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # what replaces it compiles: minutes, and a compiler
-            return torch.jit.trace(self._read_next, self._inputs(rows, 2), check_trace=False)
+            traced = torch.jit.trace(self._read_next, self._inputs(rows, 2), check_trace=False)
+        for _ in range(2):
+            traced(*self._inputs(rows, 2))  # the first two calls also optimise: half a second
+        return traced
 
     def _inputs(self, rows, length):
         return self.tokens[:rows], self.at[:rows], self.adapted[:rows], self._spots[:length]
