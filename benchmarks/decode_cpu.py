@@ -4,12 +4,14 @@
 
 `--base`: SmolLM2-135M-Instruct's weights as `train_space.embedded.convert` makes them from `--gguf`, the file that
 llama.cpp reads (with `pip install xllamacpp`; without it the row has no such peer). The adapter is on every linear
-layer and unmerged; llama.cpp runs without one, which flatters it.
+layer and unmerged; llama.cpp runs without one, which flatters it. `--profile` measures no row, but prints where the
+time of a step goes.
 """
 
 import argparse
 import json
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -23,6 +25,12 @@ from kira.prompt import build_messages, encode_prompt
 
 COMMAND = "python -m benchmarks.decode_cpu"
 NEW, REPEATS = 128, 5
+PARTS = {  # of a step, by the operations that do the work
+    "products with 4-bit weights": ["aten::_weight_int4pack_mm_for_cpu"],
+    "head in 8 bits": ["aten::_weight_int8pack_mm"],
+    "the adapter's products": ["aten::mm", "aten::addmm_"],
+    "attention": ["aten::_scaled_dot_product_flash_attention_for_cpu"],
+}
 QUESTION = "What is asthma? Explain in detail."
 
 
@@ -44,19 +52,53 @@ def llama_cpp(gguf: str) -> float | None:
     return statistics.median(speeds)
 
 
+def profile(decoder: Decoder, prompt: list[int], adapted: list[bool]) -> None:
+    """Prints the milliseconds of a step: the median without profiler, of it each part's as the profiler has them.
+
+    Operations include those that others call.
+    """
+    rows, steps = len(adapted), 30
+
+    def seconds():
+        start = time.perf_counter()
+        decoder.step(rows)
+        decoder.tokens.tolist()
+        return time.perf_counter() - start
+
+    decoder.admit(list(range(rows)), [prompt] * rows, adapted)
+    whole = statistics.median([seconds() for _ in range(2 * steps)][steps:]) * 1e3
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        for _ in range(steps):
+            seconds()
+    found = {e.key: (e.self_cpu_time_total / 1e3 / steps, e.count // steps) for e in seen.key_averages()}
+    parts = {name: [sum(column) for column in zip(*(found.pop(o, (0, 0)) for o in operations), strict=True)]
+             for name, operations in PARTS.items()}
+    rest = whole - sum(spent for spent, _ in parts.values()), sum(count for _, count in found.values())
+    print(f"A step of {rows} row{'s' * (rows > 1)}: {whole:.1f} ms")
+    for name, (spent, count) in {**parts, "the rest": rest}.items():
+        print(f"  {name:30s} {spent:5.1f} ms in {count:4d} operations")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", required=True)
     parser.add_argument("--gguf", required=True)
+    parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     # As in the Space, loading is another thread's, which ends: while two threads keep teams of OpenMP threads on two
     # cores, those wait asleep instead of in a loop, and every small product takes twice the time.
     prompt = encode_prompt(AutoTokenizer.from_pretrained(options.base), build_messages(QUESTION))
     with ThreadPoolExecutor(1) as loader:
         model = loader.submit(load, options.base, torch.float32, "cpu").result()
-        batch = loader.submit(lambda: Batch(Decoder(model, 16, 1536, pack=True))).result()
-        stock, stock_pair = (loader.submit(generate_step, model, prompt, rows, 32).result()[0] for rows in (1, 2))
-    medians = {}
+        decoder = loader.submit(Decoder, model, 16, 1536, pack=True).result()
+        if not options.profile:
+            stock, stock_pair = (
+                loader.submit(generate_step, model, prompt, rows, 32).result()[0] for rows in (1, 2))
+    if options.profile:
+        for adapted in ([True], [False, True]):
+            profile(decoder, prompt, adapted)
+        return
+    batch, medians = Batch(decoder), {}
     for rows in ([True], [False, True]):
         stream(batch, prompt, rows, NEW)
         runs = [stream(batch, prompt, rows, NEW) for _ in range(REPEATS)]

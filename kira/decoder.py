@@ -4,11 +4,13 @@ transformers spends some 60 operations a layer on a step, PEFT 70 more; a host l
 model waits for Python and not for its weights. Here a layer is 25: q, k and v are one product, gate and up another,
 their adapters likewise, and a row's adapter is switched by a factor of 0 or 1. One pass over the base's weights then
 serves plain and fine-tuned answers, one visitor or many. On a GPU a step is captured once per size as a CUDA graph
-and replayed (no compilation); on a CPU the weights can be packed to 4 bits.
+and replayed; on a CPU it is traced once for all sizes, so that Python is left out, and the weights can be packed to 4
+bits. Neither compiles.
 """
 
 import math
 import re
+import warnings
 
 import torch
 from torch.nn import functional
@@ -83,6 +85,8 @@ class Decoder:
             self.tokens = torch.zeros(slots, dtype=torch.long, device=self.device)
             self.at = torch.zeros(slots, dtype=torch.long, device=self.device)
             self.adapted = torch.zeros(slots, 1, dtype=self.dtype, device=self.device)
+            self._spots = torch.arange(self.positions, device=self.device)
+            self._read = self._read_next if self.on_gpu else self._traced(min(slots, 2))
         self._lengths = [0] * slots
         self._graphs = {}
 
@@ -169,29 +173,43 @@ class Decoder:
         self.at.copy_(state[1])
         return graph, logits
 
+    def _traced(self, rows):
+        """`_read_next` as TorchScript, the same operations without Python between them; sizes stay free."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # what replaces it compiles: minutes, and a compiler
+            traced = torch.jit.trace(self._read_next, self._inputs(rows, 2), check_trace=False)
+        for _ in range(2):
+            traced(*self._inputs(rows, 2))  # the first two calls also optimise: half a second
+        return traced
+
+    def _inputs(self, rows, length):
+        return self.tokens[:rows], self.at[:rows], self.adapted[:rows], self._spots[:length]
+
     def _step(self, rows, length):
-        at, tokens = self.at[:rows], self.tokens[:rows]
-        slots = torch.arange(rows, device=self.device)[:, None]
-        heads = torch.arange(2 * self.kv_heads, device=self.device)[None]
-        beyond = torch.arange(length, device=self.device) > at[:, None]
-        mask = torch.zeros(rows, 1, 1, length, dtype=self.dtype, device=self.device)
-        mask.masked_fill_(beyond[:, None, None], -math.inf)
-        groups = self.heads // self.kv_heads
-
-        def attend(layer, q, kv):
-            cache = self.cache[layer, :rows]
-            cache.index_put_((slots, heads, at[:, None]), kv.view(rows, 2 * self.kv_heads, self.head_size))
-            # The heads that share a key stand as so many queries of one: no key is copied.
-            made = functional.scaled_dot_product_attention(
-                q.reshape(rows, self.kv_heads, groups, self.head_size), cache[:, : self.kv_heads, :length],
-                cache[:, self.kv_heads:, :length], attn_mask=mask.expand(-1, -1, groups, -1))
-            return made.reshape(rows, -1)
-
-        hidden = self._layers(tokens, at, self.adapted[:rows], attend, True)
-        logits = self._logits(hidden)
+        inputs = tokens, at, *_ = self._inputs(rows, length)
+        logits = self._logits(self._read(*inputs))
         tokens.copy_(logits.argmax(-1))
         at.add_(1).clamp_(max=self.positions - 1)
         return logits.float()
+
+    def _read_next(self, tokens, at, adapted, spots):
+        """Last hidden state (rows, hidden) of the tokens at positions `at`; attention sees the cache at `spots`."""
+        rows, length, groups = tokens.shape[0], spots.shape[0], self.heads // self.kv_heads
+        rooms = torch.arange(rows * 2 * self.kv_heads, device=self.device).view(rows, -1) * self.positions
+        places = (rooms + at[:, None]).flatten()
+        kept, seen = self.cache.flatten(1, 3).unbind(), self.cache[:, :rows, :, :length]
+        keys, values = seen[:, :, : self.kv_heads].unbind(), seen[:, :, self.kv_heads:].unbind()
+        mask = torch.zeros(rows, 1, 1, length, dtype=self.dtype, device=self.device)
+        mask = mask.masked_fill_((spots > at[:, None])[:, None, None], -math.inf).expand(-1, -1, groups, -1)
+
+        def attend(layer, q, kv):
+            kept[layer].index_copy_(0, places, kv.reshape(-1, self.head_size))
+            # The heads that share a key stand as so many queries of one: no key is copied.
+            made = functional.scaled_dot_product_attention(
+                q.view(rows, self.kv_heads, groups, self.head_size), keys[layer], values[layer], attn_mask=mask)
+            return made.reshape(rows, -1)
+
+        return self._layers(tokens, at, adapted, attend, True)
 
     def _layers(self, tokens, positions, adapted, attend, any_adapted):
         x = functional.embedding(tokens, self.embedding)
