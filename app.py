@@ -16,7 +16,7 @@ from kira import limits, theme, views  # noqa: E402
 from kira.errors import UserError  # noqa: E402
 from kira.figures import comparison_rows, matching_answers  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
-from kira.service import ON_ZEROGPU, VISITORS, service  # noqa: E402
+from kira.service import ON_ZEROGPU, REMOTE, VISITORS, called, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 
 DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
@@ -24,9 +24,8 @@ DISCLAIMER = ("Kira gives general health information. It is not a doctor and may
 PURPOSE = "Medical terms and health topics in plain words, by a small open model that anyone can check."
 EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
             "What is the medical term for a fast heartbeat?")
-WAITING = "The model is being loaded; your answer follows."
+WAITING = "Kira is being loaded; your answer follows."
 DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
-# One answer at a time where one model serves all; on ZeroGPU the scheduler lends a GPU to each.
 MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else VISITORS}
 PRIVATE = {"api_visibility": "private"}
 
@@ -73,7 +72,7 @@ def ask(question: str, history: list[dict] | None = None, max_new_tokens: int = 
     """
     for step in answers("chat", question, history, max_new_tokens, temperature, top_p, seed):
         if step:
-            yield {"answer": step.texts[0], "model": service.speaker.name, "disclaimer": DISCLAIMER, **figures(step)}
+            yield {"answer": step.texts[0], "model": called(service.speaker), "disclaimer": DISCLAIMER, **figures(step)}
 
 
 def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: float = 0.0, top_p: float = 1.0,
@@ -90,8 +89,8 @@ def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: fl
     for step in answers("compare", question, None, max_new_tokens, temperature, top_p, seed):
         if step:
             base, tuned = step.texts
-            yield {"base": base, "tuned": tuned, "base_model": service.published.base.name,
-                   "tuned_model": service.published.adapter.name, "disclaimer": DISCLAIMER, **figures(step)}
+            yield {"base": base, "tuned": tuned, "base_model": called(service.published.base),
+                   "tuned_model": called(service.published.adapter), "disclaimer": DISCLAIMER, **figures(step)}
 
 
 def results() -> dict:
@@ -145,15 +144,17 @@ def header() -> str:
     """Name, purpose, and which model at which revision speaks."""
     def named(source):
         url = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{source.repo}/tree/{source.revision}"
-        return views.link(url, f"{source.repo} at {source.revision[:7]}")
+        return views.link(url, source.repo if REMOTE else f"{source.repo} at {source.revision[:7]}")
 
-    speaks = "The model is being loaded." if not service.ready.is_set() else "No model answers at the moment."
+    speaks = "Kira is being loaded." if not service.ready.is_set() else "No model answers at the moment."
     if service.published:
         speaks = f"Answers: {named(service.published.adapter)}, fine-tuned from {named(service.published.base)}"
     elif service.speaker:
         speaks = f"Answers: {named(service.speaker)}"
+    if REMOTE and service.speaker:
+        speaks += "; an inference server gives them, and which revision it has loaded it alone knows."
     notice = f'<p class="kira-notice" role="status">{html.escape(service.notice)}</p>' if service.notice else ""
-    return (f'<header class="kira-head"><h1>Kira</h1><p>{PURPOSE}</p><p class="speaks">{speaks}</p>{notice}</header>')
+    return f'<header class="kira-head"><h1>Kira</h1><p>{PURPOSE}</p><p class="speaks">{speaks}</p>{notice}</header>'
 
 
 def refresh():

@@ -13,7 +13,8 @@ from pathlib import Path
 from kira.errors import UserError
 from kira.settings import Settings
 
-PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.jsonl"]
+CONFIGURATION = ["*.json", "*.jinja"]  # tokenizer included
+PATTERNS = ["*.safetensors", "*.jsonl", *CONFIGURATION]
 NEEDED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json")
 SPLIT = "data/test-00000-of-00001.parquet"
 SHA = re.compile(r"[0-9a-f]{40}")
@@ -57,12 +58,16 @@ def fetch_published(settings: Settings) -> Published:
     """The configured adapter with its base, verified. Raises UserError with the reason why it cannot be used."""
     adapter = fetch(settings.adapter_repo, settings.adapter_revision, settings.hub_timeout_s)
     manifest = verify(adapter)
-    base = fetch(manifest["base"]["repo"], manifest["base"]["revision"], settings.hub_timeout_s)
-    return Published(adapter, base, manifest)
+    return Published(adapter, fetch_base(manifest["base"]["repo"], manifest["base"]["revision"], settings), manifest)
 
 
-def fetch(repo: str, revision: str, timeout_s: float) -> Source:
-    """Downloads what PATTERNS allow of the commit that `revision` (empty: the head) stands for at this moment.
+def fetch_base(repo: str, revision: str, settings: Settings) -> Source:
+    """A base; without its weights where an inference server has them. Raises UserError."""
+    return fetch(repo, revision, settings.hub_timeout_s, CONFIGURATION if settings.inference_url else PATTERNS)
+
+
+def fetch(repo: str, revision: str, timeout_s: float, patterns=PATTERNS) -> Source:
+    """Downloads what `patterns` allow of the commit that `revision` (empty: the head) stands for at this moment.
 
     A full sha in the cache needs no network; any other revision falls back on what it stood for last time when the
     Hub does not answer. Raises UserError.
@@ -71,7 +76,7 @@ def fetch(repo: str, revision: str, timeout_s: float) -> Source:
 
     with _hub_errors(repo, revision, timeout_s):
         commit = resolve_revision(repo, revision=revision or None)
-        folder = snapshot_download(repo, revision=commit, allow_patterns=PATTERNS, ignore_patterns=["*/*"])
+        folder = snapshot_download(repo, revision=commit, allow_patterns=patterns, ignore_patterns=["*/*"])
     return Source(repo, Path(folder).name, Path(folder))
 
 

@@ -40,6 +40,26 @@ def encode_prompt(tokenizer, messages: list[dict]) -> list[int]:
     )
 
 
+def encode_plainly(tokenizer, messages: list[dict]) -> list[int]:
+    """Token ids as a server makes them that takes control tokens in a message for its own."""
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+
+
+def break_control_tokens(tokenizer, text: str) -> str:
+    """`text` with a space inside every control token, until none is left: for servers that do `encode_plainly`.
+
+    Nothing is removed: what a removal leaves could be nested to form the next one.
+    """
+    added = tokenizer.added_tokens_decoder.values()
+    controls = [token.content for token in added if token.special or token.content in tokenizer.chat_template]
+    controls = [control for control in controls if len("".join(control.split())) > 1]  # one sign cannot be broken
+    while found := next((control for control in controls if control in text), None):
+        # After the first character that is seen: every gap between two of them can only grow, so this ends.
+        cut = len(found) - len(found.lstrip()) + 1
+        text = text.replace(found, f"{found[:cut]} {found[cut:]}")
+    return text
+
+
 def encode_answer(tokenizer, messages: list[dict], answer: str) -> list[int]:
     """Token ids that the model is trained to emit after `encode_prompt(tokenizer, messages)`, end of turn included."""
     whole = tokenizer.apply_chat_template(

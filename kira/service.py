@@ -1,4 +1,4 @@
-"""The one model of this process: loaded once, shared by all answers, on ZeroGPU run in its worker.
+"""What answers: one model of this process, on ZeroGPU run in its worker, or an inference server.
 
 torch and transformers take ten seconds to import, so off ZeroGPU they are imported by the thread that loads.
 """
@@ -17,7 +17,8 @@ from kira import artifacts
 from kira.errors import UserError
 from kira.settings import settings
 
-ON_ZEROGPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+REMOTE = bool(settings().inference_url)
+ON_ZEROGPU = not REMOTE and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 # An H100 makes 330 steps a second on TinyLlama's shape (README, benchmarks); 100 leaves room for a slice of one.
 STEPS_PER_SECOND = 100
 START_S = 5
@@ -36,8 +37,6 @@ class Service:
         """Adapter with base, else base alone, else nothing; `notice` tells which and why. Never raises."""
         try:
             self._load()
-            if self.engine and not ON_ZEROGPU:
-                self.engine.batch  # noqa: B018 - made now, so that the first visitor need not wait for it
         except Exception as error:  # whatever it is, the page stays up and says so
             logging.getLogger("kira").exception("loading failed")
             self.engine = self.speaker = None
@@ -46,13 +45,9 @@ class Service:
             self.ready.set()
 
     def _load(self) -> None:
-        from kira.engine import Engine
-
-        limits = settings().max_prompt_tokens, settings().max_new_tokens
-        device = _device()
         try:
             published = artifacts.fetch_published(settings())
-            self.engine = Engine(published.base.folder, published.adapter.folder, device, *limits)
+            self.engine = _engine(published.base, published.adapter)
             self.speaker, self.published = published.adapter, published
             self.results = artifacts.read_results(published, settings().hub_timeout_s)
             return
@@ -60,8 +55,8 @@ class Service:
             reason = str(error)
         self.notice = f"The base model answers alone, without Kira's fine-tuning: {reason}"
         try:
-            base = artifacts.fetch(settings().base_repo, settings().base_revision, settings().hub_timeout_s)
-            self.engine, self.speaker = Engine(base.folder, None, device, *limits), base
+            base = artifacts.fetch_base(settings().base_repo, settings().base_revision, settings())
+            self.engine, self.speaker = _engine(base, None), base
         except UserError as error:
             self.notice = f"No model could be loaded, so Kira cannot answer now: {reason} {error}"
 
@@ -80,9 +75,29 @@ class Service:
             raise UserError(self.notice)
         from kira.engine import Step
 
-        with closing(generate(mode, messages, **sampling)) as steps:
+        with closing((lent if ON_ZEROGPU else generate)(mode, messages, **sampling)) as steps:
             for step in steps:
                 yield Step(**step)
+
+
+def called(source: artifacts.Source) -> str:
+    """`repo@sha`: what answers, exactly; the repository alone where an inference server chooses the revision."""
+    return source.repo if REMOTE else source.name
+
+
+def _engine(base: artifacts.Source, adapter: artifacts.Source | None):
+    """Raises UserError."""
+    if REMOTE:
+        from kira.remote import RemoteEngine
+
+        return RemoteEngine(base, adapter, settings())
+    from kira.engine import Engine
+
+    engine = Engine(base.folder, adapter and adapter.folder, _device(), settings().max_prompt_tokens,
+                    settings().max_new_tokens)
+    if not ON_ZEROGPU:
+        engine.batch  # noqa: B018 - made now, so that the first visitor need not wait for it
+    return engine
 
 
 def _device() -> str:
@@ -96,9 +111,6 @@ def gpu_seconds(mode, messages, max_new_tokens, temperature, top_p, seed) -> int
     return min(START_S + math.ceil(max_new_tokens / STEPS_PER_SECOND), math.ceil(settings().deadline_s))
 
 
-# One decorated function for everything: each has a worker of its own with its own copy of the weights. Only plain
-# values go in and out, because they are pickled.
-@spaces.GPU(duration=gpu_seconds)
 def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
     """The engine's steps as dicts, on ZeroGPU in its worker."""
     deadline_s = settings().deadline_s
@@ -116,4 +128,7 @@ def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
         raise gr.Error(str(error), print_exception=False) from None
 
 
+# One decorated function for everything: each has a worker of its own with its own copy of the weights. Only plain
+# values go in and out, because they are pickled. For an inference server's answers no GPU is lent.
+lent = spaces.GPU(duration=gpu_seconds)(generate)
 service = Service()

@@ -8,14 +8,15 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 from functools import cache
+from urllib.parse import urlsplit
 
 from kira.errors import UserError
 
 PREFIX = "KIRA_"
 
 
-def _setting(default, doc, minimum=None, maximum=None):
-    return field(default=default, metadata={"doc": doc, "minimum": minimum, "maximum": maximum})
+def _setting(default, doc, minimum=None, maximum=None, secret=False):
+    return field(default=default, repr=not secret, metadata={"doc": doc, "minimum": minimum, "maximum": maximum})
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,27 @@ class Settings:
     deadline_s: float = _setting(120.0, "wall-clock limit of one answer, in seconds", 1.0, 3600.0)
     queue_size: int = _setting(8, "visitors that may wait; further ones are told to come back", 1, 1000)
     hub_timeout_s: float = _setting(10.0, "wait for the first byte of each Hub request at start, in s", 0.1, 600.0)
+    inference_url: str = _setting(
+        "", "address of an OpenAI-compatible server that answers in place of a model loaded here; empty: none"
+    )
+    inference_token: str = _setting("", "key that this server asks for; a secret. HF_TOKEN is not sent", secret=True)
 
     def __post_init__(self):
         for f in fields(self):
             value, low, high = getattr(self, f.name), f.metadata["minimum"], f.metadata["maximum"]
             if low is not None and not (math.isfinite(value) and low <= value <= high):
                 raise UserError(f"{PREFIX}{f.name.upper()} is {value}; set it to a number from {low} to {high}.")
+        if self.inference_url and not _is_web_address(self.inference_url):
+            raise UserError(f"{PREFIX}INFERENCE_URL is no web address; set it to one such as http://127.0.0.1:8000.")
+
+
+def _is_web_address(text: str) -> bool:
+    """With a host and without a password, which would end up in logs."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
+    except ValueError:  # a port that is no number, brackets that do not match
+        return False
 
 
 def from_environment(environment=os.environ) -> Settings:

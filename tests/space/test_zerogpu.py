@@ -12,6 +12,7 @@ def test_both_modes_run_in_one_worker_with_the_time_asked_for(hub, published):
     done = python(HERE / "zerogpu_probe.py", env=environment(hub, published.home), timeout_s=200)
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
+    assert said["loaded_at_once"]
     assert said["seconds"] == ["6", "6", "6", "6", "25"], "5 s and a hundredth of a second for each token"
     assert said["chat"] == said["compare"][1] and said["steps"] > 0
     assert said["workers"] >= 1 and said["too_long"].endswith("please shorten it.")
