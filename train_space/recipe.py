@@ -70,9 +70,9 @@ class Recipe:
                             choices=("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "adamw_8bit"))
     weight_decay: float = _field(0.0, "weight decay of the update", minimum=0.0, maximum=1.0)
     packing: bool = _field(False, "several rows in one sequence, documents kept apart")
-    activation_checkpointing: bool = _field(False, "recompute activations: less memory, a third more time")
+    activation_checkpointing: bool = _field(False, "recompute activations: less memory, up to half more time")
     cuda_graph: bool = _field(True, "on GPUs: a step's rows in one pass without padding, replayed as a CUDA graph; "
-                              "activation checkpointing then recomputes only MLPs and loss")
+                              "not with packing")
     group_by_length: bool = _field(False, "rows of like length in one batch: less padding")
     eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
                              maximum=1_000_000)
