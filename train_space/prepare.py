@@ -35,7 +35,7 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
     from train_space import sources
 
     require_chat_template(tokenizer)
-    found, origin = sources.load(recipe)
+    found, origins = sources.load(recipe)
     rows, dropped = select(found, recipe)
     if len(rows) < 10:
         raise UserError(f"Only {len(rows)} of {len(found)} rows are left after cleaning (dropped: {dropped}); "
@@ -51,7 +51,7 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
         _write_parquet(stage / "data" / f"{name}-00000-of-00001.parquet", side)
     manifest = {
         "schema": 1,
-        "origin": origin,
+        "origins": origins,
         "recipe": recipe.digest_fields(*RECIPE_FIELDS),
         "seed": recipe.seed,
         "split": recipe.split,
@@ -131,18 +131,18 @@ def render_card(manifest: dict, dataset_repo: str, example: dict) -> str:
     )
     return environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
         front_matter=yaml.safe_dump(_front_matter(manifest, dataset_repo), sort_keys=False, allow_unicode=True),
-        manifest=manifest, origin=manifest["origin"], rows=manifest["rows"], repo=dataset_repo, example=example,
+        manifest=manifest, origins=manifest["origins"], rows=manifest["rows"], repo=dataset_repo, example=example,
         splits=[name for name in ("train", "validation", "test") if name in manifest["rows"]],
     )
 
 
 def _front_matter(manifest: dict, repo: str) -> dict:
-    origin, rows, files = manifest["origin"], manifest["rows"], manifest["files"]
+    origins, rows, files = manifest["origins"], manifest["rows"], manifest["files"]
     splits = [name for name in ("train", "validation", "test") if name in rows]
     size = sum(entry["bytes"] for entry in files.values())
-    hub_licence = origin["licence"] if not origin["licence_link"] else "other"
-    card = {"license": hub_licence}
-    if origin["licence_link"]:
+    licences = sorted({"other" if origin["licence_link"] else origin["licence"] for origin in origins})
+    card = {"license": licences if len(licences) > 1 else licences[0]}
+    for origin in filter(lambda o: o["licence_link"], origins):
         card |= {"license_name": origin["licence"].lower().replace(" ", "-"), "license_link": origin["licence_link"]}
     bound = next(f"n<{label}" if not low else f"{low}<n<{label}" for low, limit, label in (
         ("", 1000, "1K"), ("1K", 10_000, "10K"), ("10K", 100_000, "100K"), ("100K", 10**12, "1M"))

@@ -26,7 +26,8 @@ class Recipe:
 
     name: str = _field("", "name of the run; its files lie in a folder of this name")
 
-    source: str = _field("flashcards", "which loader reads the rows", choices=SOURCES)
+    source: str = _field("flashcards", "which loader reads the rows: flashcards, medquad, hpo or jsonl; several, "
+                         "joined by commas here and in the next three fields, make one split")
     source_location: str = _field("", "Hub dataset id or local path of the rows; empty for hpo, which reads a package")
     source_revision: str = _field("", "commit sha, tag or branch of a Hub source; empty: resolved once and recorded")
     source_licence: str = _field("", "licence of the source as its owner states it; must be known before publication")
@@ -95,8 +96,27 @@ class Recipe:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
             raise UserError("Recipe field name takes lower-case letters, digits, '-', '_' and '.'.")
-        if self.source != "hpo" and not self.source_location:
+        if "," in self.source:
+            self.one_source_each()
+        elif self.source not in SOURCES:
+            raise UserError(f"Recipe field source is {self.source!r}; it takes one of {', '.join(SOURCES)}.")
+        elif self.source != "hpo" and not self.source_location:
             raise UserError(f"Recipe field source_location is empty; name the Hub id or path of {self.source} rows.")
+
+    def one_source_each(self) -> list["Recipe"]:
+        """This recipe once for each of its sources. Raises UserError when they have not a value each."""
+        kinds = [kind.strip() for kind in self.source.split(",")]
+        if len(kinds) == 1:
+            return [self]
+        each = [{"source": kind} for kind in kinds]
+        for name in ("source_location", "source_revision", "source_licence"):
+            values = [v.strip() for v in getattr(self, name).split(",")] if getattr(self, name) else [""] * len(kinds)
+            if len(values) != len(kinds):
+                raise UserError(f"Recipe field {name} has {len(values)} values for {len(kinds)} sources; it takes one "
+                                "for each, joined by commas.")
+            for part, value in zip(each, values, strict=True):
+                part[name] = value
+        return [dataclasses.replace(self, **part) for part in each]
 
     def digest_fields(self, *names: str) -> dict:
         """The named fields as a plain dictionary: what a stage depends on."""

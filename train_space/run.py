@@ -38,7 +38,7 @@ def prepare(recipe: Recipe, run_dir: Path) -> None:
     base_revision = resolve_base(recipe, run_dir)
     repo = full_repo_id(recipe.dataset_repo)
     inputs = recipe.digest_fields(*DATA_FIELDS) | {
-        "repo": repo, "base_revision": base_revision, "origin": sources.identity(recipe)
+        "repo": repo, "base_revision": base_revision, "origins": sources.identity(recipe)
     }
     if _skipped(run_dir, "prepare", inputs):
         return
