@@ -22,7 +22,7 @@ CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "dataset_card.md"
 TINY_ANSWER_WORDS = 3  # shorter ones ("Yes.", a stray label) teach nothing that the metrics can see
 COLUMNS = ("id", "question", "answer", "type", "topic", "source", "url", "references", "licence")
 RECIPE_FIELDS = ("source", "source_licence", "sample_rows", "max_answer_words", "split", "validation_share",
-                 "test_share", "seed", "max_length")
+                 "test_share", "split_seed", "max_length")
 
 
 def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict:
@@ -40,7 +40,7 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
     if len(rows) < 10:
         raise UserError(f"Only {len(rows)} of {len(found)} rows are left after cleaning (dropped: {dropped}); "
                         "name a larger source or raise max_answer_words.")
-    sides = split(rows, recipe.split, recipe.validation_share, recipe.test_share, recipe.seed)
+    sides = split(rows, recipe.split, recipe.validation_share, recipe.test_share, recipe.split_seed)
     empty = [name for name, side in sides.items() if not side]
     if empty:
         raise UserError(f"No topic is left for the split {empty[0]}; give more rows or more topics.")
@@ -53,7 +53,7 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
         "schema": 1,
         "origins": origins,
         "recipe": recipe.digest_fields(*RECIPE_FIELDS),
-        "seed": recipe.seed,
+        "seed": recipe.split_seed,
         "split": recipe.split,
         "rows": {"in": len(found), "dropped": dropped, "kept": len(rows), **{n: len(s) for n, s in sides.items()}},
         "types": dict(sorted(Counter(row["type"] for row in rows).items())),
@@ -102,7 +102,7 @@ def select(found: list[dict], recipe: Recipe) -> tuple[list[dict], dict[str, int
         gone = near_duplicates([row["answer"] for row in rows])
         dropped["near_duplicate"] = len(gone)
         rows = [row for i, row in enumerate(rows) if i not in gone]
-    kept = sample(rows, recipe.sample_rows, recipe.seed)
+    kept = sample(rows, recipe.sample_rows, recipe.split_seed)
     dropped["not_sampled"] = len(rows) - len(kept)
     return kept, dict(dropped)
 

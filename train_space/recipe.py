@@ -37,8 +37,9 @@ class Recipe:
                         choices=("topic", "random"))
     validation_share: float = _field(0.1, "share of rows that steers training", minimum=0.0, maximum=0.4)
     test_share: float = _field(0.1, "share of rows that every published figure is on", minimum=0.0, maximum=0.4)
-    seed: int = _field(42, "seed of sampling, splitting, initialisation, shuffling and bootstrap", minimum=0,
-                       maximum=2**32 - 1)
+    split_seed: int = _field(42, "seed of sampling and splitting: runs that are compared share it", minimum=0,
+                             maximum=2**32 - 1)
+    seed: int = _field(42, "seed of initialisation, order of rows, dropout and bootstrap", minimum=0, maximum=2**32 - 1)
 
     base_repo: str = _field("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "Hub id of the chat model to fine-tune")
     base_revision: str = _field("", "commit sha, tag or branch of the base; empty: resolved once and recorded")

@@ -17,8 +17,9 @@ from train_space.files import read_json, read_json_lines, sha256, write_json, wr
 from train_space.recipe import Recipe
 
 DATA_FIELDS = ("source", "source_location", "source_revision", "source_licence", "sample_rows", "max_answer_words",
-               "split", "validation_share", "test_share", "seed", "max_length", "dataset_repo")
-EVALUATION_FIELDS = ("test_rows", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples", "seed", "dtype")
+               "split", "validation_share", "test_share", "split_seed", "max_length", "dataset_repo")
+EVALUATION_FIELDS = ("test_rows", "split_seed", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples",
+                     "seed", "dtype")
 
 
 def run(recipe: Recipe, run_dir: Path) -> dict:
@@ -108,7 +109,7 @@ def evaluate(recipe: Recipe, run_dir: Path, command: str = "") -> None:
     with stages.recorded(run_dir, recipe, "evaluate", inputs) as learnt:
         rows = Dataset.from_parquet(str(split), keep_in_memory=True)
         if recipe.test_rows and recipe.test_rows < len(rows):
-            rows = rows.shuffle(seed=recipe.seed).select(range(recipe.test_rows))
+            rows = rows.shuffle(seed=recipe.split_seed).select(range(recipe.test_rows))
         out = run_dir / "evaluation" / "metrics.json"
         measure(recipe, str(adapter.parent), rows.to_list(), out, split="test", command=command or
                 f"python -m train_space evaluate --recipe {recipe.name}",
