@@ -8,6 +8,7 @@ published.json space.env. Stages talk through these files only, so each can also
 
 import shlex
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
     base_revision = resolve_base(recipe, run_dir)
     inputs = stage.inputs(recipe, run_dir, base_revision)
     if dry_run:
-        stage.train(recipe, run_dir, base_revision, inputs, dry_run=True)
+        with tempfile.TemporaryDirectory() as folder:
+            stage.train(recipe, run_dir, base_revision, inputs, dry_run_dir=Path(folder))
         return
     if _skipped(run_dir, "train", inputs):
         return

@@ -10,7 +10,6 @@ log.jsonl (one object per logged step) and, in recipe.json of the run, what it t
 import json
 import shutil
 import statistics
-import tempfile
 import time
 from contextlib import closing
 from functools import partial
@@ -37,14 +36,14 @@ def inputs(recipe: Recipe, run_dir: Path, base_revision: str) -> dict:
     return recipe.digest_fields(*FIELDS) | {"base_revision": base_revision, "splits": splits}
 
 
-def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict, dry_run: bool = False,
+def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict, dry_run_dir: Path | None = None,
           callbacks: list = ()) -> dict:
     """Trains, and returns what to record: steps, losses, tokens per second, which step was kept and why it stopped.
 
     Resumes from the last complete checkpoint when `stage_inputs` are those that the checkpoints were made with;
-    otherwise starts anew. With `dry_run` it stops after the steps that its estimate needs and keeps nothing.
-    `callbacks` are the Trainer's. Raises UserError for a base without chat template and for rows that leave nothing to
-    learn.
+    otherwise starts anew. With `dry_run_dir`, an empty folder, it stops after the steps that its estimate needs and
+    writes nowhere else. `callbacks` are the Trainer's. Raises UserError for a base without chat template and for rows
+    that leave nothing to learn.
     """
     import torch
     import transformers
@@ -54,17 +53,17 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
     from train_space.estimate import Estimate
     from train_space.progress import Clock, LossOnBar
 
-    out_dir = Path(tempfile.mkdtemp()) if dry_run else run_dir / "train"
+    out_dir = dry_run_dir or run_dir / "train"
     process = PartialState(cpu=not torch.cuda.is_available())
     transformers.logging.set_verbosity_error()
     checkpoint = None
-    if not dry_run:
+    if not dry_run_dir:
         with process.main_process_first():
             if process.is_main_process:
                 _discard_other_runs(out_dir, stage_inputs)
             checkpoint = last_complete_checkpoint(out_dir)
-    trainer, train_rows = _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run)
-    bar, clock, estimate = LossOnBar(), Clock(), Estimate(trainer, recipe, stops=dry_run)
+    trainer, train_rows = _trainer(recipe, run_dir, out_dir, base_revision, process, bool(dry_run_dir))
+    bar, clock, estimate = LossOnBar(), Clock(), Estimate(trainer, recipe, stops=bool(dry_run_dir))
     for callback in (bar, estimate, clock, *callbacks):
         trainer.add_callback(callback)
 
@@ -75,8 +74,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
     with closing(bar):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
-    if dry_run:
-        shutil.rmtree(out_dir)
+    if dry_run_dir:
         return {"estimate": estimate.made}
 
     if process.is_main_process or trainer.is_fsdp_enabled:
