@@ -59,7 +59,7 @@ def compare(answers: list[dict], references: list[str], resamples: int, seed: in
     """{"runs": {run: {"n", "metrics", "slices"}}, "deltas": [...]} and, where there are items, "choices".
 
     `answers`: what evaluate.scored_answers returns; `references`: the rows' answers in the same order; `probes`: what
-    probes.scored_answers returns. A run's figures over all rows that it has are its "metrics"; "slices" has those over
+    probing.scored_answers returns. A run's figures over all rows that it has are its "metrics"; "slices" has those over
     some rows or over probes. `p_holm` corrects for all deltas together.
     """
     contrasts = _contrasts(answers, references, probes)

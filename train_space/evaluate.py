@@ -8,6 +8,7 @@ without the rows' text; `compare` makes the metrics of them again.
 """
 
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 
 from kira.errors import UserError
@@ -148,14 +149,18 @@ def _add_overlap(model, tokenizer, rows, answers, run, made: dict[int, list[int]
 
 
 def _add_likelihoods(model, tokenizer, rows, answers, pairs, items, shown, decoding) -> None:
-    """Each run's surprise at the reference, and at the options where there is an item; they share the prompt."""
+    """Each run's surprise at the reference, and at the options where there is an item.
+
+    The options share their question's prompt, the other rows what all prompts begin with: the system prompt.
+    """
     wanted = [(i, i) for i in range(len(rows))]  # (row asked, row whose answer is scored)
     wanted += [(i, j) for i, (options, _) in items.items() for j in options if j != i]
     targets = {
         (i, j): pairs[i][1] if i == j else
         prompt_and_target(model, tokenizer, rows[i]["question"], rows[j]["answer"])[1] for i, j in wanted
     }
-    passages = [Passage(pairs[i][0], targets[i, j]) for i, j in wanted]
+    common = len(commonprefix([prompt for prompt, _ in pairs]))
+    passages = [Passage(pairs[i][0], targets[i, j], len(pairs[i][0]) if i in items else common) for i, j in wanted]
     for run in RUNS:
         with only_base(model, run == "base"):
             scores = nll(model, tokenizer.pad_token_id, passages, decoding.batch_size, f"{run}: likelihood")

@@ -11,22 +11,22 @@ from tqdm.auto import tqdm
 
 @dataclass(frozen=True)
 class Passage:
-    """`target` token ids after `prompt` token ids, of which the first `shared` stand in other prompts too."""
+    """`target` token ids after `prompt` token ids, of which the first `shared` stand in other passages too."""
 
     prompt: list[int]
     target: list[int]
-    shared: int = -1
+    shared: int
 
     def parts(self) -> tuple[tuple[int, ...], list[int]]:
         """(prefix, tail): at least one token of the prompt is in the tail, so that the tail predicts all of target."""
-        cut = len(self.prompt) - 1 if self.shared < 0 else min(self.shared, len(self.prompt) - 1)
+        cut = min(self.shared, len(self.prompt) - 1)
         return tuple(self.prompt[:cut]), self.prompt[cut:] + self.target
 
 
 def nll(model, pad: int, passages: list[Passage], batch_size: int, description: str) -> list[float]:
     """Sum over each target's tokens of -log p given all before them; in float32 whatever the weights are.
 
-    `model`: causal, PEFT or not. Each prompt has at least two tokens; `batch_size` tails are read at a time.
+    `model`: causal, PEFT or not. Passages share at least a token; `batch_size` tails are read at a time.
     """
     import torch
 

@@ -125,13 +125,13 @@ def measure(recipe: Recipe, adapter: str, rows: list[dict], out: Path, *, split:
     metrics.json, answers.jsonl, and probe_answers.jsonl where there are probes. `train_rows`: for the two-shot base.
     """
     from train_space import evaluate as stage
-    from train_space import probes
+    from train_space import probing
 
     model, tokenizer, base, base_revision = stage.load_model(adapter, dtype=recipe.dtype)
     decoding = stage.Decoding(recipe.max_new_tokens, recipe.evaluation_batch_size)
     extent = stage.Extent(recipe.choice_rows, recipe.two_shot_rows, recipe.agreement_rows)
     answers = stage.scored_answers(model, tokenizer, rows, decoding, recipe.seed, extent, train_rows)
-    probed = probes.scored_answers(model, tokenizer, probes.load(recipe.probe_rows), decoding)
+    probed = probing.scored_answers(model, tokenizer, probing.load(recipe.probe_rows), decoding)
     result = stage.compare(answers, [row["answer"] for row in rows], recipe.bootstrap_resamples, recipe.seed, probed)
     base = f"{base}@{base_revision}"
     return stage.write(
@@ -197,9 +197,9 @@ def resolve_base(recipe: Recipe, run_dir: Path) -> str:
 
 
 def _probe_digests(recipe: Recipe) -> dict:
-    from train_space import probes
+    from train_space import probing
 
-    return {f"{path.stem}_probe_sha256": sha256(path) for path in probes.files()} if recipe.probe_rows else {}
+    return {f"{path.stem}_probe_sha256": sha256(path) for path in probing.files()} if recipe.probe_rows else {}
 
 
 def _skipped(run_dir: Path, stage: str, inputs: dict) -> bool:

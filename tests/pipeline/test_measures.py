@@ -41,7 +41,7 @@ def test_likelihoods_with_a_shared_prefix_are_those_of_a_full_pass(tiny, batch_s
         return draw.integers(5, 300, draw.integers(low, high)).tolist()
 
     prompts, examples = [tokens(2, 20) for _ in range(4)], tokens(30, 31)
-    passages = [Passage(p, tokens(1, 15)) for p in prompts for _ in range(3)]
+    passages = [Passage(p, tokens(1, 15), len(p)) for p in prompts for _ in range(3)]
     passages += [Passage(examples + p, tokens(1, 15), len(examples)) for p in prompts]
     passages += [Passage(examples, tokens(3, 4), 99)]  # a prefix never swallows the whole prompt
     found = nll(tiny[0], 2, passages, batch_size, "test")

@@ -106,10 +106,10 @@ def test_killed_between_commit_and_tag_only_tags(finished, hub, tiny_recipe):
 MEASURED_WITH_PROBES = """
 import json, sys
 from pathlib import Path
-from train_space import probes, recipe, run
+from train_space import probing, recipe, run
 from train_space.compare import compare
 from train_space.files import read_json, read_json_lines
-probes.FOLDER = Path(sys.argv[3])
+probing.FOLDER = Path(sys.argv[3])
 chosen, run_dir = recipe.load(sys.argv[1]), Path(sys.argv[2])
 run.evaluate(chosen, run_dir)
 run.evaluate(chosen, run_dir)

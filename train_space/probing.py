@@ -41,10 +41,11 @@ def _general(model, tokenizer, rows, decoding) -> list[dict]:
     passages, answers = [], []
     for row in rows:
         texts = [row["answer"], *row["choices"]]
-        passages += [Passage(*prompt_and_target(model, tokenizer, row["question"], said)) for said in texts]
+        pairs = [prompt_and_target(model, tokenizer, row["question"], said) for said in texts]
+        passages += [Passage(prompt, target, len(prompt)) for prompt, target in pairs]
         answers.append({
             "id": row["id"], "probe": "general", "area": row["area"],
-            "reference_tokens": len(passages[-len(texts)].target), "reference_bytes": len(row["answer"].encode()),
+            "reference_tokens": len(pairs[0][1]), "reference_bytes": len(row["answer"].encode()),
             "choices": {"correct": row["correct"], "bytes": [len(said.encode()) for said in row["choices"]]},
         })
     size = 1 + choices.OPTIONS
