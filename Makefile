@@ -57,14 +57,15 @@ GGUF = $$($(PY) -c "from train_space.embedded import gguf_file; print(gguf_file(
 
 bench-cpu: .kira/base
 	$(PY) -m benchmarks.decode_cpu --base .kira/base --gguf "$(GGUF)"
-	[ ! -d .kira/runs/embedded/evaluation ] || $(PY) -m localhub exec --root .kira/hub -- \
-	$(PY) -m benchmarks.four_bits_cpu .kira/runs/embedded
+	[ ! -f .kira/runs/embedded/space.env ] || $(PY) -m localhub exec --root .kira/hub -- sh -c '\
+	$(PY) -m benchmarks.four_bits_cpu .kira/runs/embedded && $(PY) -m benchmarks.start_cpu .kira/runs/embedded'
 
 # Training and decoding on TinyLlama's shape with random weights; ROWS=FILE (MedQuAD) adds the whole job, DATA=FOLDER (a
 # prepared split's parquet files) the validation loss of `tuned`.
 bench-gpu: .kira/base
 	$(PY) -m benchmarks.train_gpu
 	$(PY) -m benchmarks.decode_gpu
+	[ "$$(nvidia-smi -L | wc -l)" -lt 2 ] || $(PY) -m benchmarks.scale_gpu
 	[ -z "$(DATA)" ] || $(PY) -m benchmarks.recipe_gpu --base .kira/base --data "$(DATA)"
 	[ -z "$(ROWS)" ] || $(PY) -m localhub exec --root .kira/hub -- $(PY) -m benchmarks.job_gpu --base .kira/base --rows "$(ROWS)"
 

@@ -155,9 +155,7 @@ class Profiled(TrainerCallback):
 SEED = {"eval_steps": 169}  # three validations in 507 steps, as `tuned` has in its 127
 PARTS = {
     "tuned": ("train, tuned recipe", "tuned", "at most 15 s", {}),
-    "seed": ("train, seed recipe", "seed", "at least 8 times stock", SEED),
-    "low-memory": ("train, seed recipe in little memory", "seed", "at least 8 times stock, under 1,500 MB",
-                   SEED | {"batch_size": 2, "gradient_accumulation_steps": 8}),
+    "seed": ("train, seed recipe", "seed", "at least 8 times stock, under 1,500 MB", SEED),
 }
 
 

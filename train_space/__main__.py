@@ -1,4 +1,6 @@
-"""python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]"""
+"""python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]
+python -m train_space sweep FILE
+"""
 
 import argparse
 import logging
@@ -15,6 +17,7 @@ COMMANDS = {
     "publish": "put dataset and adapter with their cards on the Hub, one commit each",
     "run": "all of these in order, skipping what has not changed",
 }
+WORK = Path(".kira/runs")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,8 +31,7 @@ def parser() -> argparse.ArgumentParser:
                              "(default: embedded)")
         command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
                              help="change one field of the recipe; may be repeated")
-        command.add_argument("--work", type=Path, default=Path(".kira/runs"), help="folder of all runs "
-                             "(default: .kira/runs)")
+        command.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
         if name == "train":
             command.add_argument("--dry-run", action="store_true",
                                  help="train three steps, print what the whole run will take, keep nothing")
@@ -37,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--adapter", help="folder or Hub id of an adapter, instead of the run's own")
             command.add_argument("--data", type=Path, help='JSON Lines of {"question", "answer"}, with --adapter')
             command.add_argument("--out", type=Path, help="metrics.json to write, with --adapter")
+    text = "make every run of a file such as recipes/sweeps/embedded.yaml, and the tables that compare them"
+    sweep = commands.add_parser("sweep", help=text, description=text)
+    sweep.add_argument("file", type=Path)
+    sweep.add_argument("--results", type=Path, default=Path("results"), help="folder of the tables (default: results)")
+    sweep.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
     return top
 
 
@@ -71,6 +78,11 @@ def dispatch(options: argparse.Namespace) -> None:
     # The libraries tell one another of renamed arguments, and of optional kernels that nobody asked for.
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if options.command == "sweep":
+        from train_space.sweep import sweep
+
+        sweep(options.file, options.work, options.results)
+        return
     overrides = {}
     for item in options.set:
         field, equals, value = item.partition("=")

@@ -1,4 +1,4 @@
-"""A Llama with LoRA over rows laid end to end: forward and backward in few kernels, bfloat16, one GPU a process.
+"""A Llama with LoRA over rows laid end to end: forward and backward in few kernels. On a GPU in bfloat16 only.
 
 transformers and PEFT spend some 9,000 kernels on a step of a 1B model with LoRA on every projection. Here q, k and v
 are one product and gate and up another, forward and backward; PEFT's casts, scalings and sums are inside of products;
@@ -48,6 +48,7 @@ class Projection:
             for base, view in zip(bases, joined.split(sizes), strict=True):
                 base.weight.data = view
             self.weights = [joined]
+        dtype = bases[0].weight.quant_state.dtype if self.quantized else bases[0].weight.dtype
         self.parts, self.dropout, self.scale = [], 0.0, 1.0
         out, rank = 0, 0
         for module, size in zip(modules, sizes, strict=True):
@@ -56,10 +57,10 @@ class Projection:
                 a, b = module.lora_A[name].weight, module.lora_B[name].weight
                 self.scale, self.dropout = module.scaling[name], getattr(module.lora_dropout[name], "p", 0.0)
                 self.parts.append(Part(slice(out, out + size), slice(rank, rank + len(a)), a, b,
-                                       torch.empty_like(b, dtype=torch.bfloat16)))
+                                       torch.empty_like(b, dtype=dtype)))
                 rank += len(a)
             out += size
-        self.a = torch.empty(rank, bases[0].in_features, dtype=torch.bfloat16, device=bases[0].weight.device)
+        self.a = torch.empty(rank, bases[0].in_features, dtype=dtype, device=bases[0].weight.device)
         self.gradient_a = None
 
     @property
@@ -69,7 +70,7 @@ class Projection:
 
     @property
     def rounded(self) -> list[torch.Tensor]:
-        """Where `learnt`, in bfloat16, must lie before a product."""
+        """Where `learnt`, in the base's dtype, must lie before a product."""
         return [self.a[part.ranks] for part in self.parts] + [part.rounded_b for part in self.parts]
 
     def dense(self) -> torch.Tensor:
@@ -81,8 +82,19 @@ class Projection:
         made = [dequantize_4bit(w, w.quant_state) for w in self.weights]
         return made[0] if len(made) == 1 else torch.cat(made)
 
-    def __call__(self, x, anchor):
-        return _Product.apply(x, anchor, self, 0.0 if anchor is None else self.dropout)
+    def mask(self, tokens: int) -> torch.Tensor | None:
+        """Which entries of an input (tokens, in) dropout keeps this time; None: all."""
+        if not self.dropout:
+            return None
+        kept = torch.empty(tokens, self.a.shape[1], dtype=torch.bool, device=self.a.device)
+        return kept.bernoulli_(1 - self.dropout)
+
+    def dropped(self, x, mask):
+        """x, scaled up, where the mask is set; what dropout does to its input, and to its gradient."""
+        return x if mask is None else torch.ops.aten.native_dropout_backward(x, mask, 1 / (1 - self.dropout))
+
+    def __call__(self, x, anchor, mask):
+        return _Product.apply(x, anchor, self, mask)
 
 
 class _Product(torch.autograd.Function):
@@ -93,13 +105,12 @@ class _Product(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, anchor, projection, dropout):
+    def forward(ctx, x, anchor, projection, mask):
         """`anchor`: any tensor that requires a gradient; without one, nothing in the first layer would."""
         y = torch.mm(x, projection.dense().T)
-        ctx.projection, ctx.dropout = projection, dropout
+        ctx.projection = projection
         if projection.parts:
-            dropped, mask = torch.native_dropout(x, dropout, True) if dropout else (x, None)
-            low = torch.mm(dropped, projection.a.T).mul_(projection.scale)
+            low = torch.mm(projection.dropped(x, mask), projection.a.T).mul_(projection.scale)
             for part in projection.parts:
                 y[:, part.out].addmm_(low[:, part.ranks], part.rounded_b.T)
             ctx.save_for_backward(x, mask, low)  # x times mask again costs less than its memory
@@ -113,21 +124,22 @@ class _Product(torch.autograd.Function):
         if not projection.parts:
             return dx, None, None, None
         x, mask, low = ctx.saved_tensors
-        dropped, dlow = x if mask is None else _dropped(x, mask, ctx.dropout), torch.empty_like(low)
+        dlow = torch.empty_like(low)
         for part in projection.parts:
             torch.mm(dy[:, part.out], part.rounded_b, out=dlow[:, part.ranks])
-            torch.mm(dy[:, part.out].T, low[:, part.ranks], out_dtype=part.b.dtype, out=part.gradient_b)
+            _product_into(part.gradient_b, dy[:, part.out].T, low[:, part.ranks])
         dlow.mul_(projection.scale)
-        torch.mm(dlow.T, dropped, out_dtype=projection.gradient_a.dtype, out=projection.gradient_a)
+        _product_into(projection.gradient_a, dlow.T, projection.dropped(x, mask))
         if dx is not None and mask is None:
             dx.addmm_(dlow, projection.a)
         elif dx is not None:
-            dx += _dropped(torch.mm(dlow, projection.a), mask, ctx.dropout)
+            dx += projection.dropped(torch.mm(dlow, projection.a), mask)
         return dx, None, None, None
 
 
-def _dropped(x, mask, dropout):
-    return torch.ops.aten.native_dropout_backward(x, mask, 1 / (1 - dropout))  # x, scaled, where mask is set
+def _product_into(out, x, y):
+    """x y in `out`, which may be float32 where they are bfloat16."""
+    torch.mm(x, y, **({} if out.dtype == x.dtype else {"out_dtype": out.dtype}), out=out)
 
 
 class _Rotated(torch.autograd.Function):
@@ -175,8 +187,8 @@ class _Gated(torch.autograd.Function):
 class PackedLlama:
     """The layers of a PEFT model around LlamaForCausalLM with one LoRA adapter. Raises UserError for other models.
 
-    `saves_memory`: MLPs, where they have no dropout, and the loss are computed again in the backward pass. A backward
-    pass overwrites `gradient`, which holds the gradients of `learnt` one after the other.
+    `saves_memory`: each layer and the loss, piece by piece, are computed again in the backward pass, for half as
+    much work again. A backward pass overwrites `gradient`, which holds the gradients of `learnt` one after the other.
     """
 
     def __init__(self, model, saves_memory: bool):
@@ -191,10 +203,10 @@ class PackedLlama:
             attention, mlp = layer.self_attn, layer.mlp
             # Gate and up stay two products: what follows is twice as fast on tensors without gaps.
             self.layers.append((
-                Projection(attention.q_proj, attention.k_proj, attention.v_proj), Projection(attention.o_proj),
-                Projection(mlp.gate_proj), Projection(mlp.up_proj), Projection(mlp.down_proj),
-                layer.input_layernorm.weight, layer.post_attention_layernorm.weight))
-        projections = [p for layer in self.layers for p in layer[:5]]
+                (Projection(attention.q_proj, attention.k_proj, attention.v_proj), Projection(attention.o_proj),
+                 Projection(mlp.gate_proj), Projection(mlp.up_proj), Projection(mlp.down_proj)),
+                (layer.input_layernorm.weight, layer.post_attention_layernorm.weight)))
+        projections = [p for of_layer, _ in self.layers for p in of_layer]
         self.learnt = [p for projection in projections for p in projection.learnt]
         self._rounded = [t for projection in projections for t in projection.rounded]
         self.gradient = torch.zeros(sum(p.numel() for p in self.learnt), dtype=self.learnt[0].dtype,
@@ -222,17 +234,20 @@ class PackedLlama:
         cos, sin = self.decoder.rotary_emb(x, positions[None])
         half = cos.shape[-1] // 2
         cos, sin = cos[0, :, None, :half], sin[0, :, None, :half]  # the second halves repeat the first
-        for qkv, out, gate, up, down, first_norm, second_norm in self.layers:
-            q, k, v = _Rotated.apply(qkv(self._normed(x, first_norm), anchor), self.heads, self.kv_heads, cos, sin)
+
+        def layer(x, number, masks):
+            (qkv, out, gate, up, down), (first, second) = self.layers[number]
+            h = self._normed(x, first)
+            q, k, v = _Rotated.apply(qkv(h, anchor, masks[0]), self.heads, self.kv_heads, cos, sin)
             attended = varlen_attn(q, k, v, starts, starts, longest, longest, window_size=(-1, 0), **GROUPED)
-            x = x + out(attended.flatten(1), anchor)
+            x = x + out(attended.flatten(1), anchor, masks[1])
+            h = self._normed(x, second)
+            return x + down(_Gated.apply(gate(h, anchor, masks[2]), up(h, anchor, masks[3])), anchor, masks[4])
 
-            def mlp(x, gate=gate, up=up, down=down, norm=second_norm):
-                x = self._normed(x, norm)
-                return down(_Gated.apply(gate(x, anchor), up(x, anchor)), anchor)
-
-            draws = training and any(p.dropout for p in (gate, up, down))
-            x = x + (_recomputed(mlp, x) if self.saves_memory and not draws else mlp(x))
+        for number, (projections, _) in enumerate(self.layers):
+            # Drawn out here: what a recomputed layer drew itself it would draw anew.
+            masks = [p.mask(len(x)) if training else None for p in projections]
+            x = _recomputed(layer, x, number, masks) if self.saves_memory else layer(x, number, masks)
         return self._normed(x, self.decoder.norm.weight)
 
     def loss_sum(self, hidden, labels):
@@ -252,5 +267,5 @@ class PackedLlama:
 
 
 def _recomputed(function, *inputs):
-    """What `function` returns, computed again in the backward pass instead of kept; it must draw no random numbers."""
+    """What `function` returns, computed again in the backward pass instead of kept; it draws no random numbers."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

@@ -22,7 +22,7 @@ CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "dataset_card.md"
 TINY_ANSWER_WORDS = 3  # shorter ones ("Yes.", a stray label) teach nothing that the metrics can see
 COLUMNS = ("id", "question", "answer", "type", "topic", "source", "url", "references", "licence")
 RECIPE_FIELDS = ("source", "source_licence", "sample_rows", "max_answer_words", "split", "validation_share",
-                 "test_share", "seed", "max_length")
+                 "test_share", "split_seed", "max_length")
 
 
 def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict:
@@ -35,12 +35,12 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
     from train_space import sources
 
     require_chat_template(tokenizer)
-    found, origin = sources.load(recipe)
+    found, origins = sources.load(recipe)
     rows, dropped = select(found, recipe)
     if len(rows) < 10:
         raise UserError(f"Only {len(rows)} of {len(found)} rows are left after cleaning (dropped: {dropped}); "
                         "name a larger source or raise max_answer_words.")
-    sides = split(rows, recipe.split, recipe.validation_share, recipe.test_share, recipe.seed)
+    sides = split(rows, recipe.split, recipe.validation_share, recipe.test_share, recipe.split_seed)
     empty = [name for name, side in sides.items() if not side]
     if empty:
         raise UserError(f"No topic is left for the split {empty[0]}; give more rows or more topics.")
@@ -51,9 +51,9 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
         _write_parquet(stage / "data" / f"{name}-00000-of-00001.parquet", side)
     manifest = {
         "schema": 1,
-        "origin": origin,
+        "origins": origins,
         "recipe": recipe.digest_fields(*RECIPE_FIELDS),
-        "seed": recipe.seed,
+        "seed": recipe.split_seed,
         "split": recipe.split,
         "rows": {"in": len(found), "dropped": dropped, "kept": len(rows), **{n: len(s) for n, s in sides.items()}},
         "types": dict(sorted(Counter(row["type"] for row in rows).items())),
@@ -102,7 +102,7 @@ def select(found: list[dict], recipe: Recipe) -> tuple[list[dict], dict[str, int
         gone = near_duplicates([row["answer"] for row in rows])
         dropped["near_duplicate"] = len(gone)
         rows = [row for i, row in enumerate(rows) if i not in gone]
-    kept = sample(rows, recipe.sample_rows, recipe.seed)
+    kept = sample(rows, recipe.sample_rows, recipe.split_seed)
     dropped["not_sampled"] = len(rows) - len(kept)
     return kept, dict(dropped)
 
@@ -131,18 +131,18 @@ def render_card(manifest: dict, dataset_repo: str, example: dict) -> str:
     )
     return environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
         front_matter=yaml.safe_dump(_front_matter(manifest, dataset_repo), sort_keys=False, allow_unicode=True),
-        manifest=manifest, origin=manifest["origin"], rows=manifest["rows"], repo=dataset_repo, example=example,
+        manifest=manifest, origins=manifest["origins"], rows=manifest["rows"], repo=dataset_repo, example=example,
         splits=[name for name in ("train", "validation", "test") if name in manifest["rows"]],
     )
 
 
 def _front_matter(manifest: dict, repo: str) -> dict:
-    origin, rows, files = manifest["origin"], manifest["rows"], manifest["files"]
+    origins, rows, files = manifest["origins"], manifest["rows"], manifest["files"]
     splits = [name for name in ("train", "validation", "test") if name in rows]
     size = sum(entry["bytes"] for entry in files.values())
-    hub_licence = origin["licence"] if not origin["licence_link"] else "other"
-    card = {"license": hub_licence}
-    if origin["licence_link"]:
+    licences = sorted({"other" if origin["licence_link"] else origin["licence"] for origin in origins})
+    card = {"license": licences if len(licences) > 1 else licences[0]}
+    for origin in filter(lambda o: o["licence_link"], origins):
         card |= {"license_name": origin["licence"].lower().replace(" ", "-"), "license_link": origin["licence_link"]}
     bound = next(f"n<{label}" if not low else f"{low}<n<{label}" for low, limit, label in (
         ("", 1000, "1K"), ("1K", 10_000, "10K"), ("10K", 100_000, "100K"), ("100K", 10**12, "1M"))

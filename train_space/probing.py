@@ -2,7 +2,7 @@
 
 `probes/` holds general.jsonl ({"id", "area", "question", "answer", "choices": 4 texts, "correct": place of the right
 one}), invented.jsonl ({"id", "kind", "name", "question"}: things that do not exist) and outside.jsonl ({"id", "kind",
-"question"}: what Kira should decline). A file that is not there is not measured.
+"question"}: what Kira should decline). A file that is not there is not measured; count 0 measures none.
 """
 
 from pathlib import Path
@@ -24,8 +24,10 @@ def files() -> list[Path]:
 
 
 def load(count: int) -> dict[str, list[dict]]:
-    """{probe: its first `count` rows}."""
-    return {path.stem: read_json_lines(path)[:count] for path in files()}
+    """{probe: `count` of its rows, or all}, evenly spread over the file, which goes by area and kind."""
+    found = {path.stem: read_json_lines(path) for path in files()}
+    return {name: [rows[i * len(rows) // count] for i in range(count)] if count < len(rows) else rows
+            for name, rows in found.items()}
 
 
 def scored_answers(model, tokenizer, probes: dict[str, list[dict]], decoding) -> list[dict]:

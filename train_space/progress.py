@@ -34,7 +34,7 @@ class Clock(TrainerCallback):
         """Also starts the count of the GPU's peak memory, which loading and quantising the base can exceed."""
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        self._mark = time.perf_counter()
+        self._mark, self._energy_j = time.perf_counter(), _energy_j()
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.begun.append(time.perf_counter())
@@ -58,6 +58,12 @@ class Clock(TrainerCallback):
         self.spent[part], self._mark = self.spent[part] + now - self._mark, now
 
     @property
+    def energy_wh(self) -> float | None:
+        """What the GPU drew from the begin of training until now, where it counts that."""
+        now = _energy_j()
+        return round((now - self._energy_j) / 3600, 3) if now is not None and self._energy_j is not None else None
+
+    @property
     def seconds(self) -> dict[str, float]:
         return {part: round(value, 2) for part, value in self.spent.items()}
 
@@ -66,6 +72,22 @@ class Clock(TrainerCallback):
         """Leaves out validations, checkpoints and the first steps."""
         spans = [after - before for before, after in zip(self.begun, self.begun[1:], strict=False)]
         return statistics.median(spans) if spans else None
+
+
+def _energy_j() -> float | None:
+    """The count of the process's GPU since its driver was loaded; None without a GPU, a driver library or a counter."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        uuid = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")) / 1000
+    except pynvml.NVMLError:
+        return None
 
 
 def synchronize() -> None:

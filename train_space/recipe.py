@@ -26,7 +26,8 @@ class Recipe:
 
     name: str = _field("", "name of the run; its files lie in a folder of this name")
 
-    source: str = _field("flashcards", "which loader reads the rows", choices=SOURCES)
+    source: str = _field("flashcards", "which loader reads the rows: flashcards, medquad, hpo or jsonl; several, "
+                         "joined by commas here and in the next three fields, make one split")
     source_location: str = _field("", "Hub dataset id or local path of the rows; empty for hpo, which reads a package")
     source_revision: str = _field("", "commit sha, tag or branch of a Hub source; empty: resolved once and recorded")
     source_licence: str = _field("", "licence of the source as its owner states it; must be known before publication")
@@ -36,8 +37,9 @@ class Recipe:
                         choices=("topic", "random"))
     validation_share: float = _field(0.1, "share of rows that steers training", minimum=0.0, maximum=0.4)
     test_share: float = _field(0.1, "share of rows that every published figure is on", minimum=0.0, maximum=0.4)
-    seed: int = _field(42, "seed of sampling, splitting, initialisation, shuffling and bootstrap", minimum=0,
-                       maximum=2**32 - 1)
+    split_seed: int = _field(42, "seed of sampling and splitting: runs that are compared share it", minimum=0,
+                             maximum=2**32 - 1)
+    seed: int = _field(42, "seed of initialisation, order of rows, dropout and bootstrap", minimum=0, maximum=2**32 - 1)
 
     base_repo: str = _field("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "Hub id of the chat model to fine-tune")
     base_revision: str = _field("", "commit sha, tag or branch of the base; empty: resolved once and recorded")
@@ -70,9 +72,9 @@ class Recipe:
                             choices=("adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "adamw_8bit"))
     weight_decay: float = _field(0.0, "weight decay of the update", minimum=0.0, maximum=1.0)
     packing: bool = _field(False, "several rows in one sequence, documents kept apart")
-    activation_checkpointing: bool = _field(False, "recompute activations: less memory, a third more time")
+    activation_checkpointing: bool = _field(False, "recompute activations: less memory, up to half more time")
     cuda_graph: bool = _field(True, "on GPUs: a step's rows in one pass without padding, replayed as a CUDA graph; "
-                              "activation checkpointing then recomputes only MLPs and loss")
+                              "not with packing")
     group_by_length: bool = _field(False, "rows of like length in one batch: less padding")
     eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
                              maximum=1_000_000)
@@ -92,8 +94,8 @@ class Recipe:
                                 minimum=0, maximum=10_000_000)
     agreement_rows: int = _field(32, "rows that each model answers three times more, at temperature 0.7; 0: off",
                                  minimum=0, maximum=10_000_000)
-    probe_rows: int = _field(200, "rows of each file in train_space/probes to measure on; 0: off", minimum=0,
-                             maximum=10_000_000)
+    probe_rows: int = _field(200, "rows of each file in train_space/probes to measure on, evenly spread; 0: off",
+                             minimum=0, maximum=10_000_000)
 
     dataset_repo: str = _field("kira-medical-flashcards", "where the split goes; without owner: the token's")
     adapter_repo: str = _field("kira-tinyllama-1.1b-medical-lora", "where the adapter goes; without owner: the token's")
@@ -104,8 +106,27 @@ class Recipe:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
             raise UserError("Recipe field name takes lower-case letters, digits, '-', '_' and '.'.")
-        if self.source != "hpo" and not self.source_location:
+        if "," in self.source:
+            self.one_source_each()
+        elif self.source not in SOURCES:
+            raise UserError(f"Recipe field source is {self.source!r}; it takes one of {', '.join(SOURCES)}.")
+        elif self.source != "hpo" and not self.source_location:
             raise UserError(f"Recipe field source_location is empty; name the Hub id or path of {self.source} rows.")
+
+    def one_source_each(self) -> list["Recipe"]:
+        """This recipe once for each of its sources. Raises UserError when they have not a value each."""
+        kinds = [kind.strip() for kind in self.source.split(",")]
+        if len(kinds) == 1:
+            return [self]
+        each = [{"source": kind} for kind in kinds]
+        for name in ("source_location", "source_revision", "source_licence"):
+            values = [v.strip() for v in getattr(self, name).split(",")] if getattr(self, name) else [""] * len(kinds)
+            if len(values) != len(kinds):
+                raise UserError(f"Recipe field {name} has {len(values)} values for {len(kinds)} sources; it takes one "
+                                "for each, joined by commas.")
+            for part, value in zip(each, values, strict=True):
+                part[name] = value
+        return [dataclasses.replace(self, **part) for part in each]
 
     def digest_fields(self, *names: str) -> dict:
         """The named fields as a plain dictionary: what a stage depends on."""

@@ -17,9 +17,9 @@ from train_space.files import read_json, read_json_lines, sha256, write_json, wr
 from train_space.recipe import Recipe
 
 DATA_FIELDS = ("source", "source_location", "source_revision", "source_licence", "sample_rows", "max_answer_words",
-               "split", "validation_share", "test_share", "seed", "max_length", "dataset_repo")
-EVALUATION_FIELDS = ("test_rows", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples", "seed", "dtype",
-                     "choice_rows", "two_shot_rows", "agreement_rows", "probe_rows")
+               "split", "validation_share", "test_share", "split_seed", "max_length", "dataset_repo")
+EVALUATION_FIELDS = ("test_rows", "split_seed", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples",
+                     "seed", "dtype", "choice_rows", "two_shot_rows", "agreement_rows", "probe_rows")
 
 
 def run(recipe: Recipe, run_dir: Path) -> dict:
@@ -39,7 +39,7 @@ def prepare(recipe: Recipe, run_dir: Path) -> None:
     base_revision = resolve_base(recipe, run_dir)
     repo = full_repo_id(recipe.dataset_repo)
     inputs = recipe.digest_fields(*DATA_FIELDS) | {
-        "repo": repo, "base_revision": base_revision, "origin": sources.identity(recipe)
+        "repo": repo, "base_revision": base_revision, "origins": sources.identity(recipe)
     }
     if _skipped(run_dir, "prepare", inputs):
         return
@@ -110,7 +110,7 @@ def evaluate(recipe: Recipe, run_dir: Path, command: str = "") -> None:
     with stages.recorded(run_dir, recipe, "evaluate", inputs) as learnt:
         rows = Dataset.from_parquet(str(split), keep_in_memory=True)
         if recipe.test_rows and recipe.test_rows < len(rows):
-            rows = rows.shuffle(seed=recipe.seed).select(range(recipe.test_rows))
+            rows = rows.shuffle(seed=recipe.split_seed).select(range(recipe.test_rows))
         train_rows = Dataset.from_parquet(str(shown), keep_in_memory=True).to_list() if recipe.two_shot_rows else []
         learnt["outputs"] = measure(
             recipe, str(adapter.parent), rows.to_list(), run_dir / "evaluation" / "metrics.json", split="test",
@@ -130,7 +130,7 @@ def measure(recipe: Recipe, adapter: str, rows: list[dict], out: Path, *, split:
     model, tokenizer, base, base_revision = stage.load_model(adapter, dtype=recipe.dtype)
     decoding = stage.Decoding(recipe.max_new_tokens, recipe.evaluation_batch_size)
     extent = stage.Extent(recipe.choice_rows, recipe.two_shot_rows, recipe.agreement_rows)
-    answers = stage.scored_answers(model, tokenizer, rows, decoding, recipe.seed, extent, train_rows)
+    answers = stage.scored_answers(model, tokenizer, rows, decoding, recipe.split_seed, extent, train_rows)
     probed = probing.scored_answers(model, tokenizer, probing.load(recipe.probe_rows), decoding)
     result = stage.compare(answers, [row["answer"] for row in rows], recipe.bootstrap_resamples, recipe.seed, probed)
     base = f"{base}@{base_revision}"

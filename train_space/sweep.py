@@ -1,0 +1,181 @@
+"""Many runs from one file, and the tables that compare them.
+
+    python -m train_space sweep recipes/sweeps/embedded.yaml
+
+The file names a `recipe`, fields to `set` in all runs, `seeds`, the `runs` (label: fields, `recipe` among them) and the
+label `against` which the others are held. Each run and seed has a folder WORK/SWEEP/LABEL-SEED, is skipped when it is
+done, and keeps its recipe.json and metrics.json in RESULTS/runs/SWEEP/LABEL-SEED. From what they recorded come
+
+- RESULTS/experiment_tracking.csv: a row a run and seed, no empty cell;
+- RESULTS/model_comparison.csv: a row a label and metric: mean and standard deviation over the seeds, the difference
+  from the base and from `against` with its 95 % interval;
+- RESULTS/training_config.json: the recipe of the label with the lowest mean validation loss.
+"""
+
+import csv
+import dataclasses
+import io
+import shutil
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from kira.errors import UserError
+from train_space import recipe as recipes
+from train_space import run as pipeline
+from train_space.files import read_json, read_json_lines, write_json, write_text
+from train_space.recipe import Recipe
+
+FIELDS = {"recipe", "set", "seeds", "against", "runs"}
+SETTINGS = ("base_repo", "source", "split", "quantization", "lora_r", "lora_alpha", "lora_dropout", "target_modules",
+            "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps", "max_length", "seed")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`runs`: label -> one recipe for each seed."""
+
+    name: str
+    against: str
+    runs: dict[str, list[Recipe]]
+
+
+def load(path: Path) -> Sweep:
+    """Raises UserError for a file that is missing, broken, or has an unknown field, label or value."""
+    if not path.is_file():
+        raise UserError(f"There is no sweep {path}; name a YAML file such as recipes/sweeps/embedded.yaml.")
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"The sweep {path.name} is not valid YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(found, dict) or not isinstance(found.get("runs"), dict) or set(found) - FIELDS:
+        raise UserError(f"The sweep {path.name} takes {', '.join(sorted(FIELDS))}; see train_space/sweep.py.")
+    runs, seeds = {}, found.get("seeds") or [42]
+    for label, fields in found["runs"].items():
+        values = {"recipe": found.get("recipe"), **(found.get("set") or {}), **(fields or {})}
+        preset = values.pop("recipe") or "tuned"
+        texts = {key: yaml.safe_dump(value).removesuffix("...\n").strip() for key, value in values.items()}
+        runs[label] = [recipes.load(preset, texts | {"name": f"{label}-{seed}", "seed": str(seed)}) for seed in seeds]
+    against = found.get("against") or next(iter(runs))
+    if against not in runs:
+        raise UserError(f"The sweep {path.name} holds its runs against {against!r}, which is none of them.")
+    return Sweep(path.stem, against, runs)
+
+
+def sweep(path: Path, work: Path, results: Path) -> None:
+    """Makes every run that is not done yet, then writes the tables. Raises UserError."""
+    plan = load(path)
+    prepared = {}
+    for made in plan.runs.values():
+        for recipe in made:
+            run_dir = work / plan.name / recipe.name
+            key = tuple(recipe.digest_fields(*pipeline.DATA_FIELDS, "base_repo").items())
+            if key in prepared and not run_dir.exists():
+                _take_data(prepared[key], run_dir)
+            print(f"\n{plan.name}/{recipe.name}")
+            pipeline.prepare(recipe, run_dir)
+            prepared.setdefault(key, run_dir)
+            pipeline.train(recipe, run_dir)
+            pipeline.evaluate(recipe, run_dir)
+            kept = results / "runs" / plan.name / recipe.name
+            write_json(kept / "recipe.json", read_json(run_dir / "recipe.json"))
+            write_json(kept / "metrics.json", read_json(run_dir / "evaluation" / "metrics.json"))
+    write_tables(plan, work, results)
+
+
+def _take_data(source: Path, run_dir: Path) -> None:
+    """The split that another run prepared from the same fields, with what it recorded of it."""
+    shutil.copytree(source / "data", run_dir / "data")
+    done, record = read_json(source / "stages.json"), read_json(source / "recipe.json")
+    write_json(run_dir / "stages.json", {"prepare": done["prepare"]})
+    write_json(run_dir / "recipe.json", record | {"stages": {"prepare": record["stages"]["prepare"]}})
+
+
+def write_tables(plan: Sweep, work: Path, results: Path) -> None:
+    """The three files in `results`; see the module's docstring."""
+    kept = {r.name: results / "runs" / plan.name / r.name for made in plan.runs.values() for r in made}
+    records, metrics = ({name: read_json(folder / file) for name, folder in kept.items()}
+                        for file in ("recipe.json", "metrics.json"))
+    _write_csv(results / "experiment_tracking.csv", [
+        _tracked(plan.name, label, recipe, records[recipe.name], metrics[recipe.name])
+        for label, made in plan.runs.items() for recipe in made])
+    _write_csv(results / "model_comparison.csv", _compared(plan, work, metrics))
+    losses = {label: statistics.fmean(records[r.name]["stages"]["train"]["best_validation_loss"] for r in made)
+              for label, made in plan.runs.items()}
+    best = min(losses, key=losses.__getitem__)
+    recipe = dataclasses.asdict(plan.runs[best][0])
+    write_json(results / "training_config.json", {
+        "sweep": plan.name, "label": best, "mean_validation_loss": losses[best], "seeds": len(plan.runs[best]),
+        "recipe": {k: v for k, v in recipe.items() if k not in ("name", "seed")}})
+
+
+def _tracked(sweep_name: str, label: str, recipe: Recipe, record: dict, metrics: dict) -> dict:
+    learnt, hardware = record["stages"]["train"], record["hardware"]
+    runs = {run: metrics["runs"][run]["metrics"] for run in ("base", "tuned")}
+    memory = learnt["peak_memory_mb"]
+    return {
+        "sweep": sweep_name, "label": label, **recipe.digest_fields(*SETTINGS),
+        "train_rows": learnt["train_rows"], "test_rows": metrics["runs"]["tuned"]["n"], "steps": learnt["steps"],
+        "train_loss": learnt["train_loss"], "validation_loss": learnt["best_validation_loss"],
+        **{f"{run}_{name}": round(runs[run][name], 4) for name in ("rougeL", "perplexity") for run in runs},
+        "training_time_s": learnt["training_time_s"], "peak_memory_mb": memory.get("gpu", memory["resident"]),
+        "tokens_per_s": learnt["tokens_per_s"],
+        "cost_usd": learnt["cost_usd"] if learnt["cost_usd"] is not None else "no price stated",
+        "usd_per_hour": recipe.usd_per_hour or "no price stated",
+        "energy_wh": learnt["energy_wh"] if learnt["energy_wh"] is not None else "not reported",
+        "machine": (hardware.get("gpu") or [f"{hardware['cpu']}, {hardware['cores']} cores"])[0],
+        "code_commit": record["code_commit"] or "no checkout",
+    }
+
+
+def _compared(plan: Sweep, work: Path, metrics: dict) -> list[dict]:
+    """Rows of model_comparison.csv. A test row's score is its mean over the seeds; intervals are over test rows."""
+    import numpy as np
+
+    from train_space.statistics import paired_difference
+
+    columns = {label: _columns(plan, work, made) for label, made in plan.runs.items()}
+    shared = set.intersection(*(set(ids) for ids, _ in columns.values()))  # other splits have other test rows
+    if not shared:
+        raise UserError("The runs of this sweep have no test row in common, so they cannot be compared.")
+    table = []
+    for metric, value in (("rougeL", lambda sums: sums[..., 0] / sums[..., 1]),
+                          ("perplexity", lambda sums: np.exp(sums[..., 2] / sums[..., 3]))):
+        def chosen(label, run):
+            ids, by_run = columns[label]
+            return by_run[run][[i for i, row in enumerate(ids) if row in shared]]
+
+        for label, made in plan.runs.items():
+            scores = [metrics[r.name]["runs"]["tuned"]["metrics"][metric] for r in made]
+            row = {"label": label, "metric": metric, "n": len(shared), "seeds": len(made),
+                   "mean": round(statistics.fmean(scores), 4),
+                   "standard_deviation": round(statistics.stdev(scores), 4) if len(scores) > 1 else "one seed"}
+            others = {"from_base": chosen(label, "base"), "from_reference": chosen(plan.against, "tuned")}
+            for name, other in others.items():
+                gap = paired_difference(other, chosen(label, "tuned"), value, made[0].bootstrap_resamples,
+                                        made[0].split_seed)
+                row |= {name: round(gap["value"], 4), **{f"{name}_{k}": round(gap[k], 4) for k in ("low", "high", "p")}}
+            table.append(row | {"reference": plan.against})
+    return table
+
+
+def _columns(plan: Sweep, work: Path, made: list[Recipe]):
+    """(row ids, {run: (rows, 4) of rougeL, 1, NLL, tokens}), means over the seeds."""
+    import numpy as np
+
+    each = [read_json_lines(work / plan.name / r.name / "evaluation" / "answers.jsonl") for r in made]
+    ids = [answer["id"] for answer in each[0]]
+    if any([answer["id"] for answer in answers] != ids for answers in each):
+        raise UserError("The seeds of one label were measured on different rows; give them one split_seed.")
+    return ids, {run: np.mean([[[a[run]["rougeL"], 1, a[run]["nll"], a["reference_tokens"]] for a in answers]
+                               for answers in each], axis=0) for run in ("base", "tuned")}
+
+
+def _write_csv(path: Path, rows: list[dict]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
