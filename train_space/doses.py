@@ -23,8 +23,9 @@ UNITS = {  # what is written -> what is compared
     "year": "year", "years": "year",
 }
 _UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
-# Not inside a word or a longer number (B12, 22q11, 1.5.2), and a unit only where it ends.
-_NUMBER = re.compile(rf"(?<![\w.,])(\d+(?:,\d{{3}})*(?:\.\d+)?)(?:[\s-]?({_UNIT})(?!\w))?(?!\w|[.,]\d)")
+# Not inside a word, name or longer number (B12, 22q11, omega-3, 11-deoxycortisol, 1.5.2), a unit only where it ends.
+_NUMBER = re.compile(rf"(?<![\w.,])(?<![a-z]-)(\d+(?:,\d{{3}})*(?:\.\d+)?)"
+                     rf"(?:[\s-]?({_UNIT})(?!\w)|(?!\w|[.,]\d|-[a-z]))")
 _LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.M)
 
 

@@ -117,7 +117,7 @@ def test_the_same_draws_for_all_metrics_change_none():
     ("10% of 10-year-old children", {(10, "%"), (10, "year")}),
     ("500mg, 126 mg/dL and 5.0 g", {(500, "mg"), (126, "mg/dl"), (5, "g")}),
     ("type 2, between 3-4 weeks", {(2, ""), (3, ""), (4, "week")}),
-    ("vitamin B12, 22q11 and version 1.5.2", set()),
+    ("vitamin B12, 22q11, version 1.5.2, omega-3 and 11-deoxycortisol", set()),
     ("1. Rest.\n2) Drink 2 glasses.", {(2, "")}),
 ])
 def test_numbers_with_units(text, found):

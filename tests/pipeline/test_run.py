@@ -127,8 +127,7 @@ def test_everything_is_measured_and_recomputed_without_a_model(finished, hub, ti
     shutil.copytree(finished[0], tmp_path / "tiny")
     probes = Path(__file__).parent / "probes"
     changed = tmp_path / "tiny.yaml"
-    changed.write_text(tiny_recipe.read_text() + "two_shot_rows: 5\nagreement_rows: 4\nprobe_rows: 2\nname: tiny\n")
-    changed.write_text(changed.read_text().replace("adapter_repo: tiny-lora", "adapter_repo: tiny-measured"))
+    changed.write_text(tiny_recipe.read_text().replace("adapter_repo: tiny-lora", "adapter_repo: tiny-measured"))
     done = hub.python("-c", MEASURED_WITH_PROBES, changed, tmp_path / "tiny", probes)
     assert done.stdout.count("unchanged, skipped") == 1
     metrics = json.loads((tmp_path / "tiny" / "evaluation" / "metrics.json").read_text())
@@ -136,9 +135,9 @@ def test_everything_is_measured_and_recomputed_without_a_model(finished, hub, ti
     assert found["deltas"] == metrics["deltas"] and found["choices"] == metrics["choices"]
     for run, figures in found["runs"].items():
         assert figures.items() <= metrics["runs"][run].items()
-    n = metrics["runs"]["tuned"]["n"]
     rows = {(d["from"], d["slice"], d["metric"]): d["n"] for d in metrics["deltas"]}
-    assert rows["base", "all", "choice_accuracy"] == rows["base", "all", "rougeL"] == n
+    assert rows["base", "all", "rougeL"] == metrics["runs"]["tuned"]["n"]
+    assert rows["base", "all", "choice_accuracy"] == metrics["choices"]["n"] == 6
     assert rows["base_two_shot", "all", "perplexity"] == metrics["runs"]["base_two_shot"]["n"] == 5
     assert rows["base", "all", "agreement"] == 4
     assert {s for _, s, _ in rows} == {"all", "probe=general", "probe=invented", "probe=outside"}
