@@ -18,7 +18,7 @@ from benchmarks.row import write
 from benchmarks.train_gpu import make_base
 from kira.batch import Batch, greedy
 from kira.decoder import Decoder
-from train_space.evaluate import Decoding, generate
+from train_space.generation import Decoding, generate
 
 COMMAND = "python -m benchmarks.decode_gpu"
 BYTES_PER_S = 3.0e12  # of an H100, measured (DESIGN.md, section 6)

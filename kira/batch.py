@@ -121,15 +121,30 @@ def greedy(decoder, prompts: list[list[int]], adapted: list[bool], max_new_token
     For measuring: reads prompts in groups, where Batch lets nobody wait. A prompt with its answer must fit into the
     decoder's positions.
     """
+    return _answered(decoder, prompts, adapted, max_new_tokens, ends, progress, None)
+
+
+def sampled(decoder, prompts: list[list[int]], adapted: list[bool], max_new_tokens: int, ends: set[int],
+            temperature: float, seed: int, progress=lambda count: None) -> list[list[int]]:
+    """As `greedy`, but drawn; each answer has random numbers of its own, so its neighbours do not change it."""
+    generators = [torch.Generator(decoder.device).manual_seed(seed + i) for i in range(len(prompts))]
+    return _answered(decoder, prompts, adapted, max_new_tokens, ends, progress,
+                     lambda index, logits: _sampled(logits, temperature, 1.0, generators[index]))
+
+
+def _answered(decoder, prompts, adapted, max_new_tokens, ends, progress, draw):
     made = [[] for _ in prompts]
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # like lengths together: less padding
     free, active = list(range(decoder.slots)), {}
     group = max(1, decoder.slots // 4)  # reading one prompt takes as many launches as reading a group
 
-    def take(slots):
+    def take(slots, logits, rows):
         tokens = decoder.tokens.tolist()
-        for slot in slots:
+        for slot, row in zip(slots, rows, strict=True):
             index = active[slot]
+            if draw:
+                tokens[slot] = draw(index, logits[row])
+                decoder.choose(slot, tokens[slot])
             made[index].append(tokens[slot])
             if tokens[slot] in ends or len(made[index]) == max_new_tokens:
                 decoder.forget(slot)
@@ -142,10 +157,11 @@ def greedy(decoder, prompts: list[list[int]], adapted: list[bool], max_new_token
             free.sort(reverse=True)
             chosen = [waiting.pop() for _ in range(min(len(free), len(waiting)))]
             slots = [free.pop() for _ in chosen]
-            decoder.admit(slots, [prompts[i] for i in chosen], [adapted[i] for i in chosen])
+            logits = decoder.admit(slots, [prompts[i] for i in chosen], [adapted[i] for i in chosen])
             active.update(zip(slots, chosen, strict=True))
-            take(slots)
+            take(slots, logits, range(len(slots)))
         else:
-            decoder.step(max(active) + 1)
-            take(list(active))
+            logits = decoder.step(max(active) + 1)
+            slots = list(active)
+            take(slots, logits, slots)
     return made

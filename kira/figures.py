@@ -13,6 +13,19 @@ MEANING = {
     "length_ratio": ("Length ratio", "words written for each word of the reference; 1 means the same length"),
     "stop_rate": ("Stop rate", "share of answers that end by themselves before the length limit; higher is better"),
     "repetition_rate": ("Repetition rate", "share of word sequences that an answer repeats; lower is better"),
+    "rougeL_equal_length": ("ROUGE-L, equal length", "ROUGE-L after both answers are cut to the shorter one's words; "
+                            "higher is closer, and length alone gains nothing"),
+    "unsupported_number_rate": ("Unsupported numbers", "share of answers with a number or dose that the reference "
+                                "lacks; lower is better"),
+    "choice_accuracy": ("Choice accuracy", "how often the right answer of four is the likeliest, 0 to 1; chance is "
+                        "0.25"),
+    "choice_accuracy_norm": ("Choice accuracy per byte", "the same by likelihood per byte, so that short answers have "
+                             "no advantage; chance is 0.25"),
+    "ece": ("Calibration error", "gap between confidence and accuracy over the four answers (ECE, ten bins); lower is "
+            "better"),
+    "agreement": ("Self-agreement", "mean ROUGE-L between three sampled answers to one question; 1 is always the "
+                  "same"),
+    "abstention_rate": ("Abstention rate", "share of answers that say so when they do not know or should not answer"),
 }
 COMPARISON_COLUMNS = ("Metric", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
 
@@ -20,7 +33,7 @@ COMPARISON_COLUMNS = ("Metric", "Base", "Fine-tuned", "Difference", "95 % interv
 def comparison_rows(metrics: dict) -> list[dict]:
     """One row per metric of base against tuned over all test rows, in the order of metrics.json.
 
-    Keys: metric, base, tuned, delta, low, high, p, p_holm, n, significant (the interval excludes 0). Values are
+    Keys: metric, base, tuned, delta, low, high, p, p_holm, n, significant (see `is_significant`). Values are
     unrounded; what metrics.json does not hold is None, and `significant` is then False.
     """
     base, tuned = (metrics["runs"][run] for run in ("base", "tuned"))
@@ -37,9 +50,32 @@ def comparison_rows(metrics: dict) -> list[dict]:
             "metric": name, "base": base["metrics"].get(name), "tuned": value, "delta": delta.get("value"),
             "low": low, "high": high, "p": delta.get("p"), "p_holm": delta.get("p_holm"),
             "n": delta.get("n", tuned["n"]),
-            "significant": low is not None and high is not None and (low > 0 or high < 0),
+            "significant": is_significant(delta),
         })
     return rows
+
+
+def other_rows(metrics: dict) -> list[dict]:
+    """One row per difference that `comparison_rows` leaves out: slices, probes, other runs.
+
+    Keys: runs ("from -> to"), slice, metric, before, after, delta, low, high, p_holm, n, significant.
+    """
+    rows = []
+    for d in metrics.get("deltas", []):
+        if (d["from"], d["to"], d["slice"]) == ("base", "tuned", "all"):
+            continue
+        run = metrics["runs"][d["from"]]
+        before = (run["metrics"] if d["slice"] == "all" else run["slices"][d["slice"]])[d["metric"]]
+        rows.append({"runs": f"{d['from']} -> {d['to']}", "slice": d["slice"], "metric": d["metric"], "before": before,
+                     "after": before + d["value"], "delta": d["value"], "low": d["low"], "high": d["high"],
+                     "p_holm": d["p_holm"], "n": d["n"], "significant": is_significant(d)})
+    return rows
+
+
+def is_significant(delta: dict) -> bool:
+    """The interval excludes 0, and p corrected for all differences, where it is told, is below 0.05."""
+    low, high, p = delta.get("low"), delta.get("high"), delta.get("p_holm")
+    return low is not None and high is not None and (low > 0 or high < 0) and (p is None or p < 0.05)
 
 
 def label(metric: str) -> str:

@@ -55,7 +55,8 @@ def headline(metrics: dict | None) -> str:
         f'<p class="kira-small">{run["n"]} questions of the {escape(str(run["split"]))} split, {how} answers of at '
         f'most {escape(str(decoding.get("max_new_tokens", "?")))} tokens, '
         f'{escape(str(metrics.get("precision", "?")))}. '
-        "An interval that includes 0 is called no significant change. Made by: "
+        "An interval that includes 0, or a p of 0.05 or more once corrected for all differences measured (Holm), is "
+        "called no significant change. Made by: "
         f'<code>{escape(str(metrics.get("command", "?")))}</code></p></div>'
     )
 
@@ -93,7 +94,7 @@ def delta_plot(metrics: dict | None) -> str:
             f'<line x1="{x(p["low"]):.1f}" x2="{x(p["high"]):.1f}" y1="{y}" y2="{y}" stroke-width="2"/>'
             f'<circle cx="{x(p["change"]):.1f}" cy="{y}" r="5"/></g>')
     return _figure("Change against the base in per cent, with 95 % intervals", height, parts,
-                   "Grey: the interval includes 0. Whether more is better depends on the metric; see their meaning.")
+                   "Grey: no significant change. Whether more is better depends on the metric; see their meaning.")
 
 
 def loss_plot(log: list[dict]) -> str:

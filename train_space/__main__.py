@@ -115,8 +115,9 @@ def print_addresses(published: dict, run_dir: Path) -> None:
     print()
     for row in comparison_rows(metrics):
         if row["metric"] in ("rougeL", "perplexity"):
+            verdict = "" if row["significant"] else ", no significant change"
             print(f"{row['metric']:<11} base {row['base']:.3f}   fine-tuned {row['tuned']:.3f}   difference "
-                  f"{row['delta']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] (95 %), n = {row['n']}")
+                  f"{row['delta']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] (95 %){verdict}, n = {row['n']}")
     dataset, adapter = published["dataset"], published["adapter"]
     print(f"\ndataset    {constants.ENDPOINT}/datasets/{dataset['repo']}"
           f"\nadapter    {constants.ENDPOINT}/{adapter['repo']}/tree/{adapter['tag']}"

@@ -6,6 +6,7 @@
 import re
 import string
 from collections import Counter
+from itertools import combinations
 
 import datasets
 import evaluate
@@ -39,6 +40,23 @@ class AnswerOverlap(evaluate.Metric):
         scores = {name: [row[name].fmeasure for row in rows] for name in ROUGE}
         scores["token_f1"] = [token_f1(a, t) for a, t in zip(predictions, references, strict=True)]
         return scores
+
+
+def rouge_l(answers: list[str], references: list[str]) -> list[float]:
+    """ROUGE-L alone, row by row, as AnswerOverlap computes it."""
+    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    return [scorer.score(target, answer)["rougeL"].fmeasure for answer, target in zip(answers, references, strict=True)]
+
+
+def first_words(text: str, count: int) -> str:
+    """`text` cut after `count` words."""
+    return " ".join(text.split()[:count])
+
+
+def agreement(samples: list[str]) -> float:
+    """Mean ROUGE-L over all pairs of samples of one answer: 1 says the same each time."""
+    pairs = list(combinations(samples, 2))
+    return sum(rouge_l(*map(list, zip(*pairs, strict=True)))) / len(pairs)
 
 
 def token_f1(answer: str, reference: str) -> float:

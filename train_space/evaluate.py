@@ -3,30 +3,32 @@
     python -m train_space evaluate --recipe embedded
     python -m train_space evaluate --adapter DIR_OR_ID --data FILE.jsonl --out metrics.json
 
-Writes metrics.json and, beside it, answers.jsonl: both models' outputs and scores by row id, without the rows' text.
+Writes metrics.json and, beside it, answers.jsonl and probe_answers.jsonl: both models' outputs and scores by row id,
+without the rows' text; `compare` makes the metrics of them again.
 """
 
-import math
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 
-import numpy as np
-
 from kira.errors import UserError
-from kira.prompt import build_messages, encode_answer, encode_prompt, require_chat_template
+from kira.prompt import require_chat_template
+from train_space import choices, two_shot
+from train_space.compare import OVERLAP, RUNS, compare  # noqa: F401  evaluate.compare is what others call
 from train_space.files import sha256, write_json, write_json_lines
-from train_space.statistics import holm, paired_difference
+from train_space.generation import Decoding, end_tokens, only_base, outputs, prompt_and_target, text
+from train_space.likelihood import Passage, nll
 
-RUNS = ("base", "tuned")
-OVERLAP = ("rouge1", "rouge2", "rougeL", "token_f1")
+SAMPLES, TEMPERATURE = 3, 0.7
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How answers are generated: greedy, so that a figure can be repeated."""
+class Extent:
+    """How many rows the costly measures take: the first so many of the rows evaluated; 0 leaves the measure out."""
 
-    max_new_tokens: int
-    batch_size: int
+    choice_rows: int = 0
+    two_shot_rows: int = 0
+    agreement_rows: int = 0
 
 
 def load_model(adapter: str, revision: str | None = None, dtype: str = "auto"):
@@ -62,197 +64,127 @@ def load_model(adapter: str, revision: str | None = None, dtype: str = "auto"):
     return model.to(device).eval(), tokenizer, base, base_revision
 
 
-def evaluate(model, tokenizer, rows: list[dict], decoding: Decoding, resamples: int, seed: int) -> tuple[dict, list]:
-    """(metrics without provenance: {"runs", "deltas"}, answers by row) of `rows` ({"question", "answer", ...}).
+def scored_answers(model, tokenizer, rows: list[dict], decoding: Decoding, seed: int, extent: Extent = Extent(),
+                   train_rows: list[dict] = ()) -> list[dict]:
+    """What each model makes of `rows` ({"id", "question", "answer", ...}): one dictionary a row, for `compare`.
 
-    Raises UserError when a row does not fit into the model's positions.
+    `train_rows`: where the two examples of the run base_two_shot come from; without them it is left out, as it is for
+    a row that does not fit into the model's positions with them. Raises UserError when a row alone does not fit.
     """
-    prompts, targets = [], []
-    eos = set(_as_list(model.generation_config.eos_token_id)) | {tokenizer.eos_token_id}
-    for row in rows:
-        messages = build_messages(row["question"])
-        prompts.append(encode_prompt(tokenizer, messages))
-        targets.append(_through_end(encode_answer(tokenizer, messages, row["answer"]), eos))
-    longest = max(len(p) + max(len(t), decoding.max_new_tokens) for p, t in zip(prompts, targets, strict=True))
-    if longest > model.config.max_position_embeddings:
-        raise UserError(f"The longest prompt with its answer comes to {longest} tokens; the model has "
-                        f"{model.config.max_position_embeddings} positions: leave out longer rows.")
-
-    measured, outputs = {}, _outputs(model, tokenizer, prompts, eos, decoding)
-    for run in RUNS:
-        with _only_base(model, run == "base"):
-            nll = _answer_nll(model, tokenizer, prompts, targets, decoding, run)
-        measured[run] = _scored(tokenizer, rows, nll, outputs[run], eos)
-
+    pairs = [prompt_and_target(model, tokenizer, row["question"], row["answer"]) for row in rows]
+    room = model.config.max_position_embeddings
+    longest = max(_longest(*pair, decoding) for pair in pairs)
+    if longest > room:
+        raise UserError(f"The longest prompt with its answer comes to {longest} tokens; the model has {room} "
+                        "positions: leave out longer rows.")
     answers = [
-        {"id": row["id"], "type": row.get("type", ""), "reference_tokens": len(target),
-         "reference_bytes": len(row["answer"].encode()), **{run: measured[run][i] for run in RUNS}}
-        for i, (row, target) in enumerate(zip(rows, targets, strict=True))
+        {"id": row["id"], "type": row.get("type", ""), "source": row.get("source", ""),
+         "reference_tokens": len(target), "reference_bytes": len(row["answer"].encode()), **{run: {} for run in RUNS}}
+        for row, (_, target) in zip(rows, pairs, strict=True)
     ]
-    references = [row["answer"] for row in rows]
-    return compare(answers, references, resamples, seed), answers
+    items = choices.items(rows, [len(target) for _, target in pairs], extent.choice_rows, seed)
+    shown = {}
+    if extent.two_shot_rows and train_rows:
+        first = rows[:extent.two_shot_rows]
+        examples = two_shot.examples(train_rows, {row.get("type", "") for row in first})
+        found = two_shot.prompts_and_targets(model, tokenizer, first, examples)
+        shown = {i: made for i, made in enumerate(found) if _longest(*made[:2], decoding) <= room}
+        for i in shown:
+            answers[i]["base_two_shot"] = {"examples": [row["id"] for row in examples[answers[i]["type"]]]}
+
+    _add_outputs(model, tokenizer, rows, answers, [prompt for prompt, _ in pairs], shown, decoding)
+    _add_likelihoods(model, tokenizer, rows, answers, pairs, items, shown, decoding)
+    _add_samples(model, tokenizer, answers, [prompt for prompt, _ in pairs][:extent.agreement_rows], decoding, seed)
+    return answers
 
 
-def compare(answers: list[dict], references: list[str], resamples: int, seed: int) -> dict:
-    """{"runs": {run: metrics}, "deltas": [...]} from scored answers; needs no model, so anyone can recompute it."""
-    tables = {run: _table(answers, references, run) for run in RUNS}
-    metrics = _metrics(list(tables["base"][0]))
-    columns = {run: np.array([list(r.values()) for r in tables[run]], dtype=float) for run in RUNS}
-    runs, deltas = {}, []
-    for run in RUNS:
-        sums = columns[run].sum(0)
-        runs[run] = {"metrics": {name: float(metric(sums)) for name, metric in metrics.items()}}
-    for name, metric in metrics.items():
-        deltas.append({"from": "base", "to": "tuned", "metric": name, "slice": "all", "n": len(answers),
-                       "seeds": [seed],
-                       **paired_difference(columns["base"], columns["tuned"], metric, resamples, seed)})
-    for delta, corrected in zip(deltas, holm([d["p"] for d in deltas]), strict=True):
-        delta["p_holm"] = corrected
-    return {"runs": runs, "deltas": deltas}
-
-
-def write(out: Path, result: dict, answers: list[dict], *, model: dict, inputs: dict, decoding: Decoding,
-          precision: str, split: str, seed: int, command: str) -> None:
-    """Completes metrics.json with where it comes from, and writes it after answers.jsonl."""
+def write(out: Path, result: dict, answers: list[dict], probe_answers: list[dict], *, model: dict, inputs: dict,
+          decoding: Decoding, precision: str, split: str, seed: int, command: str) -> list[Path]:
+    """Completes metrics.json with where it comes from, and writes it after the answers; returns the paths written."""
     for run, values in result["runs"].items():
-        result["runs"][run] = {"model": model[run], "split": split, "n": len(answers), "seed": seed, **values}
-    answers_path = out.with_name("answers.jsonl")
+        result["runs"][run] = {"model": model[run], "split": split, "seed": seed, **values}
+    answers_path, probes_path = out.with_name("answers.jsonl"), out.with_name("probe_answers.jsonl")
     write_json_lines(answers_path, answers)
+    digests = {"answers_sha256": sha256(answers_path)}
+    probes_path.unlink(missing_ok=True)  # of an earlier evaluation
+    if probe_answers:
+        write_json_lines(probes_path, probe_answers)
+        digests["probe_answers_sha256"] = sha256(probes_path)
     write_json(out, {
         "schema": 1, "status": "ok",
         "decoding": {"do_sample": False, "max_new_tokens": decoding.max_new_tokens,
                      "batch_size": decoding.batch_size},
         "precision": precision,
-        "inputs": inputs | {"answers_sha256": sha256(answers_path)},
+        "inputs": inputs | digests,
         "command": command,
         **result,
     })
+    return [out, answers_path, *([probes_path] if probe_answers else [])]
 
 
-def _metrics(names: list[str]) -> dict:
-    """Each metric as a function of the sums over rows of the columns of `_table`."""
-    at = {name: i for i, name in enumerate(names)}
-
-    def mean(name):
-        return lambda s: s[..., at[name]] / s[..., at["rows"]]
-
-    return {
-        **{name: mean(name) for name in OVERLAP},
-        "perplexity": lambda s: np.exp(s[..., at["nll"]] / s[..., at["reference_tokens"]]),
-        "bits_per_byte": lambda s: s[..., at["nll"]] / math.log(2) / s[..., at["reference_bytes"]],
-        "length_ratio": lambda s: s[..., at["words"]] / s[..., at["reference_words"]],
-        "stop_rate": mean("stopped"),
-        "repetition_rate": mean("repetition"),
-    }
+def _longest(prompt, target, decoding) -> int:
+    return len(prompt) + max(len(target), decoding.max_new_tokens)
 
 
-def _table(answers: list[dict], references: list[str], run: str) -> list[dict]:
-    from train_space.answer_overlap import repetition_rate
-
-    return [
-        {**{name: a[run][name] for name in OVERLAP}, "rows": 1, "nll": a[run]["nll"],
-         "reference_tokens": a["reference_tokens"], "reference_bytes": a["reference_bytes"],
-         "words": len(a[run]["answer"].split()), "reference_words": len(reference.split()),
-         "stopped": a[run]["stopped"], "repetition": repetition_rate(a[run]["answer"])}
-        for a, reference in zip(answers, references, strict=True)
-    ]
+def _add_outputs(model, tokenizer, rows, answers, prompts, shown, decoding) -> None:
+    """Each run's greedy answer with its overlap with the reference."""
+    made = outputs(model, tokenizer, prompts * len(RUNS), [run == "tuned" for run in RUNS for _ in prompts], decoding)
+    for number, run in enumerate(RUNS):
+        _add_overlap(model, tokenizer, rows, answers, run, dict(enumerate(made[number * len(rows):][:len(rows)])))
+    if shown:
+        made = outputs(model, tokenizer, [prompt for prompt, _, _ in shown.values()], [False] * len(shown), decoding)
+        _add_overlap(model, tokenizer, rows, answers, "base_two_shot", dict(zip(shown, made, strict=True)))
 
 
-def _scored(tokenizer, rows, nll, outputs, eos) -> list[dict]:
+def _add_overlap(model, tokenizer, rows, answers, run, made: dict[int, list[int]]) -> None:
     from train_space.answer_overlap import AnswerOverlap
 
-    texts = [tokenizer.decode([t for t in ids if t not in eos], skip_special_tokens=True).strip() for ids in outputs]
-    overlap = AnswerOverlap(keep_in_memory=True).compute(predictions=texts, references=[r["answer"] for r in rows])
-    return [
-        {"answer": text, "nll": round(nll[i], 6), **{name: overlap[name][i] for name in OVERLAP},
-         "stopped": bool(outputs[i]) and outputs[i][-1] in eos, "tokens": len(outputs[i])}
-        for i, text in enumerate(texts)
-    ]
+    ends = end_tokens(model, tokenizer)
+    texts = {i: text(tokenizer, ids, ends) for i, ids in made.items()}
+    overlap = AnswerOverlap(keep_in_memory=True).compute(
+        predictions=list(texts.values()), references=[rows[i]["answer"] for i in texts])
+    for place, (i, ids) in enumerate(made.items()):
+        answers[i][run] |= {"answer": texts[i], **{name: overlap[name][place] for name in OVERLAP},
+                            "stopped": bool(ids) and ids[-1] in ends, "tokens": len(ids)}
 
 
-def _only_base(model, yes: bool):
-    from contextlib import nullcontext
+def _add_likelihoods(model, tokenizer, rows, answers, pairs, items, shown, decoding) -> None:
+    """Each run's surprise at the reference, and at the options where there is an item.
 
-    return model.disable_adapter() if yes else nullcontext()
-
-
-def _batches(lengths: list[int], size: int, description: str):
-    """Indices in batches of like length, longest first: the least padding, and memory runs out at once or never."""
-    from tqdm.auto import tqdm
-
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    return tqdm([order[i: i + size] for i in range(0, len(order), size)], desc=description, unit="batch")
-
-
-def _answer_nll(model, tokenizer, prompts, targets, decoding, run) -> list[float]:
-    """Sum over each answer's tokens, end of turn included, of -log p in nats; in float32 whatever the weights are."""
-    import torch
-
-    sums = [0.0] * len(prompts)
-    lengths = [len(p) + len(t) for p, t in zip(prompts, targets, strict=True)]
-    for batch in _batches(lengths, decoding.batch_size, f"{run}: likelihood"):
-        rows = [prompts[i] + targets[i] for i in batch]
-        width = max(map(len, rows))
-        ids = torch.tensor([r + [tokenizer.pad_token_id] * (width - len(r)) for r in rows], device=model.device)
-        mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
-        with torch.inference_mode():
-            hidden = model.get_base_model().get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)[0]
-            for row, i in enumerate(batch):
-                # The vocabulary's projection is a fifth of the work: only for the positions that predict the answer.
-                start, end = len(prompts[i]), len(rows[row])
-                logits = model.get_output_embeddings()(hidden[row, start - 1: end - 1]).float()
-                sums[i] = torch.nn.functional.cross_entropy(logits, ids[row, start:end], reduction="sum").item()
-    return sums
-
-
-def _outputs(model, tokenizer, prompts, eos, decoding) -> dict[str, list[list[int]]]:
-    """Greedy token ids of each answer by run, through its end-of-turn token where one came.
-
-    Both runs of a Llama share the decoder's steps; `generate` serves other bases and adapters.
+    The options share their question's prompt, the other rows what all prompts begin with: the system prompt.
     """
-    from tqdm.auto import tqdm
-
-    from kira.batch import greedy
-    from kira.decoder import Decoder, require_llama
-
-    try:
-        require_llama(model)
-    except UserError:
-        outputs = {}
-        for run in RUNS:
-            with _only_base(model, run == "base"):
-                outputs[run] = generate(model, tokenizer, prompts, eos, decoding, run)
-        return outputs
-    decoder = Decoder(model, decoding.batch_size, max(map(len, prompts)) + decoding.max_new_tokens)
-    adapted = [run == "tuned" for run in RUNS for _ in prompts]
-    with tqdm(total=len(adapted), desc="answers", unit="row") as bar:
-        made = greedy(decoder, prompts * len(RUNS), adapted, decoding.max_new_tokens, eos, bar.update)
-    return {run: made[i * len(prompts): (i + 1) * len(prompts)] for i, run in enumerate(RUNS)}
-
-
-def generate(model, tokenizer, prompts, eos, decoding, run) -> list[list[int]]:
-    """What `_outputs` returns for one run, by transformers' own `generate` in padded batches."""
-    import torch
-
-    outputs = [[] for _ in prompts]
-    for batch in _batches([len(p) for p in prompts], decoding.batch_size, f"{run}: answers"):
-        width = max(len(prompts[i]) for i in batch)
-        ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(prompts[i])) + prompts[i] for i in batch])
-        mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in batch])
-        with torch.inference_mode():
-            made = model.generate(
-                input_ids=ids.to(model.device), attention_mask=mask.to(model.device), do_sample=False,
-                max_new_tokens=decoding.max_new_tokens, eos_token_id=sorted(eos), pad_token_id=tokenizer.pad_token_id,
-            )
-        for i, row in zip(batch, made[:, width:].tolist(), strict=True):
-            outputs[i] = _through_end(row, eos)
-    return outputs
+    wanted = [(i, i) for i in range(len(rows))]  # (row asked, row whose answer is scored)
+    wanted += [(i, j) for i, (options, _) in items.items() for j in options if j != i]
+    targets = {
+        (i, j): pairs[i][1] if i == j else
+        prompt_and_target(model, tokenizer, rows[i]["question"], rows[j]["answer"])[1] for i, j in wanted
+    }
+    common = len(commonprefix([prompt for prompt, _ in pairs]))
+    passages = [Passage(pairs[i][0], targets[i, j], len(pairs[i][0]) if i in items else common) for i, j in wanted]
+    for run in RUNS:
+        with only_base(model, run == "base"):
+            scores = nll(model, tokenizer.pad_token_id, passages, decoding.batch_size, f"{run}: likelihood")
+        of = {key: round(score, 6) for key, score in zip(wanted, scores, strict=True)}
+        for i, answer in enumerate(answers):
+            answer[run]["nll"] = of[i, i]
+        for i, (options, place) in items.items():
+            answers[i]["choices"] = {"ids": [rows[j]["id"] for j in options], "correct": place,
+                                     "bytes": [answers[j]["reference_bytes"] for j in options]}
+            answers[i][run]["option_nll"] = [of[i, j] for j in options]
+    with only_base(model, True):
+        scores = nll(model, tokenizer.pad_token_id, [Passage(*made) for made in shown.values()], decoding.batch_size,
+                     "base_two_shot: likelihood")
+    for i, score in zip(shown, scores, strict=True):
+        answers[i]["base_two_shot"]["nll"] = round(score, 6)
 
 
-def _through_end(ids: list[int], eos: set[int]) -> list[int]:
-    """`ids` through the first end-of-turn token; what a template puts after it is not part of the answer."""
-    return next((ids[: i + 1] for i, t in enumerate(ids) if t in eos), ids)
-
-
-def _as_list(value) -> list[int]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _add_samples(model, tokenizer, answers, prompts, decoding, seed) -> None:
+    """Several drawn answers of each run, for how far it agrees with itself."""
+    if not prompts:
+        return
+    adapted = [run == "tuned" for run in RUNS for _ in range(SAMPLES) for _ in prompts]
+    made = outputs(model, tokenizer, prompts * (SAMPLES * len(RUNS)), adapted, decoding, TEMPERATURE, seed)
+    ends = end_tokens(model, tokenizer)
+    for number, ids in enumerate(made):
+        run = RUNS[number // (SAMPLES * len(prompts))]
+        answers[number % len(prompts)][run].setdefault("samples", []).append(text(tokenizer, ids, ends))

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from kira.errors import UserError
-from kira.figures import comparison_rows
+from kira.figures import comparison_rows, other_rows
 from kira.prompt import SYSTEM_PROMPT
 from train_space.files import read_json, sha256, write_json, write_text
 from train_space.hub import full_repo_id, hub_errors
@@ -19,6 +19,7 @@ from train_space.recipe import Recipe
 CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                  "chat_template.jinja")
+EVALUATION_FILES = ("metrics.json", "answers.jsonl", "probe_answers.jsonl")
 
 
 def push_folder(folder: Path, repo: str, repo_type: str, message: str) -> str:
@@ -87,8 +88,9 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     stage.mkdir(parents=True)
     for name in ADAPTER_FILES:
         shutil.copyfile(adapter / name, stage / name)
-    for path in (run_dir / "evaluation" / "metrics.json", run_dir / "evaluation" / "answers.jsonl"):
-        shutil.copyfile(path, stage / path.name)
+    for path in (run_dir / "evaluation" / name for name in EVALUATION_FILES):
+        if path.is_file():  # without probes there are no answers to them
+            shutil.copyfile(path, stage / path.name)
     shutil.copyfile(run_dir / "train" / "log.jsonl", stage / "training_log.jsonl")
     write_json(stage / "recipe.json", record)
     write_json(stage / "manifest.json", adapter_manifest(stage, record))
@@ -126,7 +128,8 @@ def render_card(stage: Path, repo: str) -> str:
     return environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
         front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"],
-        rows=comparison_rows(metrics), training=record["stages"]["train"], system_prompt=SYSTEM_PROMPT,
+        rows=comparison_rows(metrics), others=other_rows(metrics), training=record["stages"]["train"],
+        system_prompt=SYSTEM_PROMPT,
     )
 
 

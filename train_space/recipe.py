@@ -88,6 +88,15 @@ class Recipe:
     evaluation_batch_size: int = _field(32, "rows generated at a time", minimum=1, maximum=4096)
     bootstrap_resamples: int = _field(10_000, "resamples behind each interval", minimum=100, maximum=1_000_000)
 
+    choice_rows: int = _field(300, "rows of which multiple-choice items are made, each with three more answers to "
+                              "score; 0: off", minimum=0, maximum=10_000_000)
+    two_shot_rows: int = _field(300, "rows that the base also answers with two training examples before them; 0: off",
+                                minimum=0, maximum=10_000_000)
+    agreement_rows: int = _field(32, "rows that each model answers three times more, at temperature 0.7; 0: off",
+                                 minimum=0, maximum=10_000_000)
+    probe_rows: int = _field(200, "rows of each file in train_space/probes to measure on, evenly spread; 0: off",
+                             minimum=0, maximum=10_000_000)
+
     dataset_repo: str = _field("kira-medical-flashcards", "where the split goes; without owner: the token's")
     adapter_repo: str = _field("kira-tinyllama-1.1b-medical-lora", "where the adapter goes; without owner: the token's")
     adapter_licence: str = _field("apache-2.0", "licence of the adapter, as a Hub licence id")

@@ -20,7 +20,7 @@ from train_space.recipe import Recipe
 DATA_FIELDS = ("source", "source_location", "source_revision", "source_licence", "sample_rows", "max_answer_words",
                "split", "validation_share", "test_share", "split_seed", "max_length", "dataset_repo")
 EVALUATION_FIELDS = ("test_rows", "split_seed", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples",
-                     "seed", "dtype")
+                     "seed", "dtype", "choice_rows", "two_shot_rows", "agreement_rows", "probe_rows")
 
 
 def run(recipe: Recipe, run_dir: Path) -> dict:
@@ -98,11 +98,12 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
 def evaluate(recipe: Recipe, run_dir: Path, command: str = "") -> None:
     """Writes RUN/evaluation: metrics.json and answers.jsonl on the test split."""
     adapter = _needed(run_dir / "train" / "adapter" / "adapter_model.safetensors", "train")
-    split = run_dir / "data" / "data" / "test-00000-of-00001.parquet"
+    split, shown = (run_dir / "data" / "data" / f"{name}-00000-of-00001.parquet" for name in ("test", "train"))
     if not split.is_file():
         raise UserError("This run has no test split to measure on; set test_share above 0 in its recipe.")
     inputs = recipe.digest_fields(*EVALUATION_FIELDS) | {
-        "adapter_sha256": sha256(adapter), "split_sha256": sha256(split), "base_revision": resolve_base(recipe, run_dir)
+        "adapter_sha256": sha256(adapter), "split_sha256": sha256(split), "train_split_sha256": sha256(shown),
+        "base_revision": resolve_base(recipe, run_dir), **_probe_digests(recipe),
     }
     if _skipped(run_dir, "evaluate", inputs):
         return
@@ -112,23 +113,31 @@ def evaluate(recipe: Recipe, run_dir: Path, command: str = "") -> None:
         rows = Dataset.from_parquet(str(split), keep_in_memory=True)
         if recipe.test_rows and recipe.test_rows < len(rows):
             rows = rows.shuffle(seed=recipe.split_seed).select(range(recipe.test_rows))
-        out = run_dir / "evaluation" / "metrics.json"
-        measure(recipe, str(adapter.parent), rows.to_list(), out, split="test", command=command or
-                f"python -m train_space evaluate --recipe {recipe.name}",
-                known={k: inputs[k] for k in ("adapter_sha256", "split_sha256", "base_revision")})
-        learnt["outputs"] = [out, out.with_name("answers.jsonl")]
+        train_rows = Dataset.from_parquet(str(shown), keep_in_memory=True).to_list() if recipe.two_shot_rows else []
+        learnt["outputs"] = measure(
+            recipe, str(adapter.parent), rows.to_list(), run_dir / "evaluation" / "metrics.json", split="test",
+            command=command or f"python -m train_space evaluate --recipe {recipe.name}", train_rows=train_rows,
+            known={k: inputs[k] for k in inputs if k not in EVALUATION_FIELDS})
 
 
 def measure(recipe: Recipe, adapter: str, rows: list[dict], out: Path, *, split: str, command: str,
-            known: dict) -> None:
-    """Loads the adapter (folder or Hub id) on its base, evaluates `rows`, writes metrics.json and answers.jsonl."""
+            known: dict, train_rows: list[dict] = ()) -> list[Path]:
+    """Loads the adapter (folder or Hub id) on its base, measures it on `rows` and probes; returns the files written.
+
+    metrics.json, answers.jsonl, and probe_answers.jsonl where there are probes. `train_rows`: for the two-shot base.
+    """
     from train_space import evaluate as stage
+    from train_space import probing
 
     model, tokenizer, base, base_revision = stage.load_model(adapter, dtype=recipe.dtype)
     decoding = stage.Decoding(recipe.max_new_tokens, recipe.evaluation_batch_size)
-    result, answers = stage.evaluate(model, tokenizer, rows, decoding, recipe.bootstrap_resamples, recipe.seed)
-    stage.write(
-        out, result, answers, model={"base": f"{base}@{base_revision}", "tuned": recipe.adapter_repo},
+    extent = stage.Extent(recipe.choice_rows, recipe.two_shot_rows, recipe.agreement_rows)
+    answers = stage.scored_answers(model, tokenizer, rows, decoding, recipe.split_seed, extent, train_rows)
+    probed = probing.scored_answers(model, tokenizer, probing.load(recipe.probe_rows), decoding)
+    result = stage.compare(answers, [row["answer"] for row in rows], recipe.bootstrap_resamples, recipe.seed, probed)
+    base = f"{base}@{base_revision}"
+    return stage.write(
+        out, result, answers, probed, model={"base": base, "base_two_shot": base, "tuned": recipe.adapter_repo},
         inputs=known, decoding=decoding, precision=str(model.dtype).removeprefix("torch."), split=split,
         seed=recipe.seed, command=command,
     )
@@ -148,6 +157,7 @@ def evaluate_file(recipe: Recipe, adapter: str, data: Path, out: Path) -> None:
     command = f"python -m train_space evaluate --adapter {Path(adapter).name} --data {data.name} --out {out.name}"
     weights = Path(adapter) / "adapter_model.safetensors"
     known = {"split_sha256": sha256(data)} | ({"adapter_sha256": sha256(weights)} if weights.is_file() else {})
+    known |= _probe_digests(recipe)
     measure(recipe, adapter, rows, out, split=data.name, command=command, known=known)
 
 
@@ -186,6 +196,12 @@ def resolve_base(recipe: Recipe, run_dir: Path) -> str:
     if base.get("repo") == recipe.base_repo and not recipe.base_revision:
         return base["revision"]
     return resolve(recipe.base_repo, recipe.base_revision)
+
+
+def _probe_digests(recipe: Recipe) -> dict:
+    from train_space import probing
+
+    return {f"{path.stem}_probe_sha256": sha256(path) for path in probing.files()} if recipe.probe_rows else {}
 
 
 def _skipped(run_dir: Path, stage: str, inputs: dict) -> bool:

@@ -104,6 +104,10 @@ early_stopping_patience: 5
 max_new_tokens: 8
 evaluation_batch_size: 8
 bootstrap_resamples: 500
+choice_rows: 6
+two_shot_rows: 5
+agreement_rows: 4
+probe_rows: 2
 dataset_repo: tiny-split
 adapter_repo: tiny-lora
 """, "utf-8")

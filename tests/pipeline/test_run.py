@@ -3,6 +3,8 @@
 import json
 import re
 import resource
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -67,10 +69,15 @@ def test_card_bears_the_metrics(finished, hub):
     assert results == metrics["runs"]["tuned"]["metrics"]
     assert data["base_model"] == "kira/tiny" and data["base_model_relation"] == "adapter"
     assert data["datasets"] == ["kira/tiny-split"] and data["library_name"] == "peft"
+    main = {"from": "base", "to": "tuned", "slice": "all"}
     for delta in metrics["deltas"]:
-        row = next(line for line in text.splitlines() if line.startswith(f"| {delta['metric']} |"))
+        start = f"| {delta['metric']} |"
+        if not main.items() <= delta.items():
+            start = f"| {delta['from']} -> {delta['to']} | {delta['slice']} {start}"
+        (row,) = [line for line in text.splitlines() if line.startswith(start)]
         assert f"| {delta['value']:+.4f} | [{delta['low']:+.4f}, {delta['high']:+.4f}]" in row
-        assert ("no significant change" in row) == (delta["low"] <= 0 <= delta["high"])
+        assert ("no significant change" in row) == (delta["low"] <= 0 <= delta["high"] or delta["p_holm"] >= 0.05)
+        assert row.endswith(f"| {delta['n']} |")
 
 
 def test_repetition_changes_nothing(finished, hub, tiny_recipe):
@@ -96,9 +103,66 @@ def test_killed_between_commit_and_tag_only_tags(finished, hub, tiny_recipe):
     test_one_commit_each_and_a_tag(finished, hub)
 
 
-def test_metrics_of_another_adapter_are_refused(finished, hub, tiny_recipe, tmp_path):
-    import shutil
+MEASURED_WITH_PROBES = """
+import json, sys
+from pathlib import Path
+from train_space import probing, recipe, run
+from train_space.compare import compare
+from train_space.files import read_json, read_json_lines
+probing.FOLDER = Path(sys.argv[3])
+chosen, run_dir = recipe.load(sys.argv[1]), Path(sys.argv[2])
+run.evaluate(chosen, run_dir)
+run.evaluate(chosen, run_dir)
+from datasets import Dataset
+rows = Dataset.from_parquet(str(run_dir / "data" / "data" / "test-00000-of-00001.parquet"), keep_in_memory=True)
+texts = {row["id"]: row["answer"] for row in rows}
+answers, probed = (read_json_lines(run_dir / "evaluation" / f"{n}.jsonl") for n in ("answers", "probe_answers"))
+found = compare(answers, [texts[a["id"]] for a in answers], chosen.bootstrap_resamples, chosen.seed, probed)
+print(json.dumps(found))
+run.publish(chosen, run_dir)
+"""
 
+
+def test_everything_is_measured_and_recomputed_without_a_model(finished, hub, tiny_recipe, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "tiny")
+    probes = Path(__file__).parent / "probes"
+    changed = tmp_path / "tiny.yaml"
+    changed.write_text(tiny_recipe.read_text().replace("adapter_repo: tiny-lora", "adapter_repo: tiny-measured"))
+    done = hub.python("-c", MEASURED_WITH_PROBES, changed, tmp_path / "tiny", probes)
+    assert done.stdout.count("unchanged, skipped") == 1
+    metrics = json.loads((tmp_path / "tiny" / "evaluation" / "metrics.json").read_text())
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"runs"')))
+    assert found["deltas"] == metrics["deltas"] and found["choices"] == metrics["choices"]
+    for run, figures in found["runs"].items():
+        assert figures.items() <= metrics["runs"][run].items()
+    rows = {(d["from"], d["slice"], d["metric"]): d["n"] for d in metrics["deltas"]}
+    assert rows["base", "all", "rougeL"] == metrics["runs"]["tuned"]["n"]
+    assert rows["base", "all", "choice_accuracy"] == metrics["choices"]["n"] == 6
+    assert rows["base_two_shot", "all", "perplexity"] == metrics["runs"]["base_two_shot"]["n"] == 5
+    assert rows["base", "all", "agreement"] == 4
+    assert {s for _, s, _ in rows} == {"all", "probe=general", "probe=invented", "probe=outside"}
+    assert rows["base", "probe=general", "perplexity"] == rows["base", "probe=outside", "abstention_rate"] == 2
+    assert "general_probe_sha256" in metrics["inputs"] and "probe_answers_sha256" in metrics["inputs"]
+    files = from_hub(hub, "print(json.dumps(HfApi().list_repo_files('kira/tiny-measured')))")
+    assert "probe_answers.jsonl" in files
+    card = (tmp_path / "tiny" / "publication" / "README.md").read_text()
+    for delta in metrics["deltas"]:
+        slices = "" if (delta["from"], delta["slice"]) == ("base", "all") else f"tuned | {delta['slice']} "
+        assert f"{slices}| {delta['metric']} | " in card
+    assert "\n\n\n" not in card.split("## What it changed")[1].split("## Load it")[0]
+
+
+def test_costly_measures_can_be_left_out(finished, hub, tiny_recipe, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "tiny")
+    off = [f"--set={name}_rows=0" for name in ("choice", "two_shot", "agreement", "probe")]
+    hub.kira("evaluate", "--recipe", tiny_recipe, "--work", tmp_path, *off)
+    metrics = json.loads((tmp_path / "tiny" / "evaluation" / "metrics.json").read_text())
+    assert set(metrics["runs"]) == {"base", "tuned"} and "choices" not in metrics
+    assert not {"choice_accuracy", "ece", "agreement"} & set(metrics["runs"]["tuned"]["metrics"])
+    assert not (tmp_path / "tiny" / "evaluation" / "probe_answers.jsonl").exists()
+
+
+def test_metrics_of_another_adapter_are_refused(finished, hub, tiny_recipe, tmp_path):
     shutil.copytree(finished[0], tmp_path / "tiny")
     weights = tmp_path / "tiny" / "train" / "adapter" / "adapter_model.safetensors"
     changed = bytearray(weights.read_bytes())
@@ -152,7 +216,6 @@ def test_base_without_chat_template(hub, tiny_recipe, tmp_path):
 
 def test_full_disk_leaves_the_old_files(finished, hub, tiny_recipe, tmp_path):
     """A file size limit stands in for a full disk: writing fails the same way, in the same places."""
-    import shutil
     import subprocess
     import sys
 

@@ -11,7 +11,8 @@ from kira import four_bits
 from kira.batch import greedy
 from kira.decoder import Decoder, require_llama
 from kira.errors import UserError
-from train_space.evaluate import RUNS, Decoding, _only_base, generate
+from train_space.compare import RUNS
+from train_space.generation import Decoding, generate, only_base
 
 
 def prompts(engine, count):
@@ -26,7 +27,7 @@ def test_greedy_tokens_are_those_of_generate(engine, slots):
     made = greedy(Decoder(engine.model, slots, 64), asked * 2, adapted, 24, engine.ends)
     plain = []
     for run in RUNS:
-        with _only_base(engine.model, run == "base"):
+        with only_base(engine.model, run == "base"):
             plain += generate(engine.model, engine.tokenizer, asked, engine.ends, decoding, run)
     assert made == plain
     assert made[:9] != made[9:], "base and tuned must differ, or nothing was compared"

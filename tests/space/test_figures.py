@@ -1,10 +1,23 @@
 """The one comparison, and what is drawn from it."""
 
+import pytest
+
 from kira import views
-from kira.figures import answer_rows, comparison_rows, comparison_table, delta_points, loss_points, matching_answers
+from kira.figures import (
+    answer_rows,
+    comparison_rows,
+    comparison_table,
+    delta_points,
+    is_significant,
+    loss_points,
+    matching_answers,
+    other_rows,
+)
 
 METRICS = {
-    "runs": {"base": {"n": 9, "split": "test", "metrics": {"rougeL": 0.2, "perplexity": 14.0}},
+    "runs": {"base": {"n": 9, "split": "test", "metrics": {"rougeL": 0.2, "perplexity": 14.0},
+                      "slices": {"definition": {"perplexity": 12.0}}},
+             "base_two_shot": {"n": 5, "split": "test", "metrics": {"rougeL": 0.25}},
              "tuned": {"n": 9, "split": "test", "metrics": {"perplexity": 7.0, "rougeL": 0.3, "stop_rate": 1.0}}},
     "deltas": [
         {"from": "base", "to": "tuned", "metric": "rougeL", "slice": "all", "n": 9, "value": 0.1, "low": -0.01,
@@ -13,6 +26,8 @@ METRICS = {
          "high": -6.0, "p": 0.001, "p_holm": 0.002},
         {"from": "base", "to": "tuned", "metric": "perplexity", "slice": "definition", "n": 3, "value": 1.0, "low": 0.0,
          "high": 2.0, "p": 1, "p_holm": 1},
+        {"from": "base_two_shot", "to": "tuned", "metric": "rougeL", "slice": "all", "n": 5, "value": 0.05, "low": 0.01,
+         "high": 0.09, "p": 0.001, "p_holm": 0.004},
     ],
 }
 ANSWERS = [{"id": "a", "type": "definition", "base": {"answer": "<b>x</b>", "nll": 1.0},
@@ -28,6 +43,24 @@ def test_rows_keep_order_and_say_what_is_significant():
     assert rows[0] == {"metric": "perplexity", "base": 14.0, "tuned": 7.0, "delta": -7.0, "low": -8.0, "high": -6.0,
                        "p": 0.001, "p_holm": 0.002, "n": 9, "significant": True}
     assert rows[2]["base"] is None and rows[2]["delta"] is None
+
+
+def test_other_rows_are_the_differences_that_the_table_leaves_out():
+    sliced, two_shot = other_rows(METRICS)
+    assert sliced == {"runs": "base -> tuned", "slice": "definition", "metric": "perplexity", "before": 12.0,
+                      "after": 13.0, "delta": 1.0, "low": 0.0, "high": 2.0, "p_holm": 1, "n": 3, "significant": False}
+    assert (two_shot["runs"], two_shot["before"], two_shot["n"]) == ("base_two_shot -> tuned", 0.25, 5)
+    assert two_shot["after"] == pytest.approx(0.3) and two_shot["significant"]
+    page = views.headline(METRICS)
+    assert page.count("<tr>") == 4 and "12.0" not in page  # a head and the three metrics of the main table
+
+
+@pytest.mark.parametrize(("low", "high", "p_holm", "significant"), [
+    (0.1, 0.2, 0.01, True), (-0.2, -0.1, 0.01, True), (0.0, 0.2, 0.01, False), (0.1, 0.2, 0.05, False),
+    (0.1, 0.2, None, True), (None, None, None, False),
+])
+def test_a_change_needs_its_interval_and_its_corrected_p(low, high, p_holm, significant):
+    assert is_significant({"low": low, "high": high, "p_holm": p_holm}) == significant
 
 
 def test_table_reads_as_people_do():
