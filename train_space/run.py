@@ -49,7 +49,8 @@ def prepare(recipe: Recipe, run_dir: Path) -> None:
     with stages.recorded(run_dir, recipe, "prepare", inputs) as learnt:
         tokenizer = AutoTokenizer.from_pretrained(recipe.base_repo, revision=base_revision)
         manifest = stage.prepare(recipe, run_dir / "data", repo, tokenizer)
-        learnt |= {"rows": manifest["rows"], "outputs": [p for p in (run_dir / "data").rglob("*") if p.is_file()],
+        learnt |= {"rows": manifest["rows"], "origin": manifest["origin"],
+                   "outputs": [p for p in (run_dir / "data").rglob("*") if p.is_file()],
                    "base": {"repo": recipe.base_repo, "revision": base_revision}}
 
 
@@ -73,6 +74,7 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
     `dry_run` prints the estimate of a few steps and writes nothing.
     """
     from train_space import train as stage
+    from train_space.hub import weight_digests
 
     base_revision = resolve_base(recipe, run_dir)
     inputs = stage.inputs(recipe, run_dir, base_revision)
@@ -88,7 +90,8 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
     if PartialState().is_main_process:
         files = [p for p in (run_dir / "train" / "adapter").iterdir() if p.is_file()]
         learnt |= {"outputs": [*files, run_dir / "train" / "log.jsonl"],
-                   "base": {"repo": recipe.base_repo, "revision": base_revision}}
+                   "base": {"repo": recipe.base_repo, "revision": base_revision},
+                   "base_weights": weight_digests(recipe.base_repo, base_revision)}
         stages.record(run_dir, recipe, "train", inputs, learnt, time.perf_counter() - start)
 
 
@@ -105,12 +108,13 @@ def evaluate(recipe: Recipe, run_dir: Path, command: str = "") -> None:
         return
     from datasets import Dataset
 
+    from train_space import evaluate as stage
+
     with stages.recorded(run_dir, recipe, "evaluate", inputs) as learnt:
-        rows = Dataset.from_parquet(str(split), keep_in_memory=True)
-        if recipe.test_rows and recipe.test_rows < len(rows):
-            rows = rows.shuffle(seed=recipe.seed).select(range(recipe.test_rows))
+        rows = Dataset.from_parquet(str(split), keep_in_memory=True).to_list()
+        rows = stage.draw(rows, recipe.test_rows, recipe.seed)
         out = run_dir / "evaluation" / "metrics.json"
-        measure(recipe, str(adapter.parent), rows.to_list(), out, split="test", command=command or
+        measure(recipe, str(adapter.parent), rows, out, split="test", command=command or
                 f"python -m train_space evaluate --recipe {recipe.name}",
                 known={k: inputs[k] for k in ("adapter_sha256", "split_sha256", "base_revision")})
         learnt["outputs"] = [out, out.with_name("answers.jsonl")]
