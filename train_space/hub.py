@@ -1,8 +1,10 @@
 """What the stages ask of the Hub, and one sentence for each way it can fail."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 from kira.errors import UserError
+from train_space.files import sha256
 
 
 @contextmanager
@@ -56,6 +58,14 @@ def resolve(repo: str, revision: str = "", repo_type: str = "model") -> str:
 
     with hub_errors(f"find {repo}" + (f" at {revision}" if revision else "")):
         return HfApi().repo_info(repo, revision=revision or None, repo_type=repo_type).sha
+
+
+def weight_digests(repo: str, revision: str) -> dict[str, str]:
+    """{name: sha256} of the weight files of a model that was loaded at this commit: of the very bytes in the cache."""
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(repo, revision=revision, allow_patterns="*.safetensors", local_files_only=True)
+    return {path.name: sha256(path) for path in sorted(Path(folder).glob("*.safetensors"))}
 
 
 def full_repo_id(repo: str) -> str:

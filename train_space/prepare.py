@@ -95,9 +95,8 @@ def select(found: list[dict], recipe: Recipe) -> tuple[list[dict], dict[str, int
             dropped["exact_duplicate"] += 1
         else:
             seen.add(normal_form(answer))
-            digest = hashlib.sha1(f"{normal_form(question)}\n{normal_form(answer)}".encode()).hexdigest()
             rows.append({**row, "question": question, "answer": answer, "topic": normal_form(clean(row["topic"])),
-                         "id": f"{row['source']}-{digest[:12]}"})
+                         "id": f"{row['source']}-{text_digest(question, answer)}"})
     if recipe.split == "topic":
         gone = near_duplicates([row["answer"] for row in rows])
         dropped["near_duplicate"] = len(gone)
@@ -105,6 +104,11 @@ def select(found: list[dict], recipe: Recipe) -> tuple[list[dict], dict[str, int
     kept = sample(rows, recipe.sample_rows, recipe.split_seed)
     dropped["not_sampled"] = len(rows) - len(kept)
     return kept, dict(dropped)
+
+
+def text_digest(question: str, answer: str) -> str:
+    """What a row's id ends with: it binds the id to the row's text, so that no other text can pass for it."""
+    return hashlib.sha1(f"{normal_form(question)}\n{normal_form(answer)}".encode()).hexdigest()[:12]
 
 
 def token_lengths(rows: list[dict], tokenizer, max_length: int) -> dict:

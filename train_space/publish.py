@@ -42,20 +42,27 @@ def push_folder(folder: Path, repo: str, repo_type: str, message: str) -> str:
         return api.repo_info(repo, repo_type=repo_type).sha
 
 
-def tag_head(repo: str, sha: str) -> str:
-    """Name of the version tag (v1, v2, ...) of that commit, made when the commit has none. Raises UserError."""
+def releases(repo: str) -> list[tuple[int, str]]:
+    """(number, commit sha) of every version tag (v1, v2, ...), the newest first. Raises UserError."""
     from huggingface_hub import HfApi
 
-    api = HfApi()
+    with hub_errors(f"list the tags of {repo}"):
+        tags = HfApi().list_repo_refs(repo).tags
+    return sorted(((int(t.name[1:]), t.target_commit) for t in tags if re.fullmatch(r"v\d+", t.name)), reverse=True)
+
+
+def tag_head(repo: str, sha: str) -> str:
+    """Name of the version tag of that commit, made when the commit has none. Raises UserError."""
+    from huggingface_hub import HfApi
+
+    known = releases(repo)
+    for number, commit in known:
+        if commit == sha:
+            return f"v{number}"
+    tag = f"v{known[0][0] + 1 if known else 1}"
     with hub_errors(f"tag {repo}"):
-        tags = {t.name: t.target_commit for t in api.list_repo_refs(repo).tags}
-        versions = {int(m[1]): name for name in tags if (m := re.fullmatch(r"v(\d+)", name))}
-        for number in sorted(versions, reverse=True):
-            if tags[versions[number]] == sha:
-                return versions[number]
-        tag = f"v{max(versions, default=0) + 1}"
-        api.create_tag(repo, tag=tag, revision=sha)
-        return tag
+        HfApi().create_tag(repo, tag=tag, revision=sha)
+    return tag
 
 
 def publish_dataset(recipe: Recipe, run_dir: Path) -> dict:
@@ -98,7 +105,10 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
 
 
 def adapter_manifest(stage: Path, record: dict) -> dict:
-    """What the Space checks before it uses an adapter. Raises UserError for weights that are not finite."""
+    """What the Space checks before it uses an adapter, and `verify` before it believes one.
+
+    The base's weights are those that training read. Raises UserError for adapter weights that are not finite.
+    """
     import torch
     from safetensors.torch import load_file
 
@@ -111,7 +121,7 @@ def adapter_manifest(stage: Path, record: dict) -> dict:
     return {
         "schema": 1,
         "files": {p.name: sha256(p) for p in sorted(stage.iterdir()) if p.name not in ("README.md", "manifest.json")},
-        "base": record["base"],
+        "base": record["base"] | {"weights": record["stages"]["train"].get("base_weights", {})},
         "dataset": record["dataset"],
         "tensors": {name: list(tensor.shape) for name, tensor in sorted(tensors.items())},
         "adapter": {"r": config["r"], "lora_alpha": config["lora_alpha"],

@@ -51,7 +51,8 @@ def prepare(recipe: Recipe, run_dir: Path) -> None:
     with stages.recorded(run_dir, recipe, "prepare", inputs) as learnt:
         tokenizer = AutoTokenizer.from_pretrained(recipe.base_repo, revision=base_revision)
         manifest = stage.prepare(recipe, run_dir / "data", repo, tokenizer)
-        learnt |= {"rows": manifest["rows"], "outputs": [p for p in (run_dir / "data").rglob("*") if p.is_file()],
+        learnt |= {"rows": manifest["rows"], "origins": manifest["origins"],
+                   "outputs": [p for p in (run_dir / "data").rglob("*") if p.is_file()],
                    "base": {"repo": recipe.base_repo, "revision": base_revision}}
 
 
@@ -75,6 +76,7 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
     `dry_run` prints the estimate of a few steps and writes nothing.
     """
     from train_space import train as stage
+    from train_space.hub import weight_digests
 
     base_revision = resolve_base(recipe, run_dir)
     inputs = stage.inputs(recipe, run_dir, base_revision)
@@ -91,7 +93,8 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
     if PartialState().is_main_process:
         files = [p for p in (run_dir / "train" / "adapter").iterdir() if p.is_file()]
         learnt |= {"outputs": [*files, run_dir / "train" / "log.jsonl"],
-                   "base": {"repo": recipe.base_repo, "revision": base_revision}}
+                   "base": {"repo": recipe.base_repo, "revision": base_revision},
+                   "base_weights": weight_digests(recipe.base_repo, base_revision)}
         stages.record(run_dir, recipe, "train", inputs, learnt, time.perf_counter() - start)
 
 
@@ -109,13 +112,14 @@ def evaluate(recipe: Recipe, run_dir: Path, command: str = "") -> None:
         return
     from datasets import Dataset
 
+    from train_space import evaluate as stage
+
     with stages.recorded(run_dir, recipe, "evaluate", inputs) as learnt:
-        rows = Dataset.from_parquet(str(split), keep_in_memory=True)
-        if recipe.test_rows and recipe.test_rows < len(rows):
-            rows = rows.shuffle(seed=recipe.split_seed).select(range(recipe.test_rows))
+        rows = stage.draw(Dataset.from_parquet(str(split), keep_in_memory=True).to_list(), recipe.test_rows,
+                          recipe.split_seed)
         train_rows = Dataset.from_parquet(str(shown), keep_in_memory=True).to_list() if recipe.two_shot_rows else []
         learnt["outputs"] = measure(
-            recipe, str(adapter.parent), rows.to_list(), run_dir / "evaluation" / "metrics.json", split="test",
+            recipe, str(adapter.parent), rows, run_dir / "evaluation" / "metrics.json", split="test",
             command=command or f"python -m train_space evaluate --recipe {recipe.name}", train_rows=train_rows,
             known={k: inputs[k] for k in inputs if k not in EVALUATION_FIELDS})
 

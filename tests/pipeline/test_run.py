@@ -55,6 +55,9 @@ def test_everything_the_contract_names_is_there(finished, hub):
     config = json.loads((run_dir / "publication" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == manifest["base"]["repo"] == "kira/tiny"
     assert config["revision"] == manifest["base"]["revision"]
+    stored = from_hub(hub, "print(json.dumps({f.path: f.lfs.sha256 for f in HfApi().list_repo_tree('kira/tiny') "
+                           "if f.path.endswith('.safetensors')}))")
+    assert manifest["base"]["weights"] == stored and stored
     assert re.fullmatch("[0-9a-f]{40}", manifest["dataset"]["revision"])
     assert "question" not in (run_dir / "evaluation" / "answers.jsonl").read_text()
 

@@ -85,7 +85,7 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
     }))
     (folder / "recipe.json").write_text("{}")
     record = {"base": {"repo": "kira/tiny", "revision": base_sha},
-              "dataset": {"repo": "kira/tiny-split", "revision": split_sha}}
+              "dataset": {"repo": "kira/tiny-split", "revision": split_sha}, "stages": {"train": {}}}
     (folder / "manifest.json").write_text(json.dumps(adapter_manifest(folder, record)))
 
 

