@@ -86,7 +86,8 @@ class Recipe:
     test_rows: int = _field(0, "rows of the test split to evaluate on; 0: all", minimum=0, maximum=10_000_000)
     max_new_tokens: int = _field(256, "longest answer that is generated in evaluation", minimum=1, maximum=8192)
     evaluation_batch_size: int = _field(32, "rows generated at a time", minimum=1, maximum=4096)
-    bootstrap_resamples: int = _field(10_000, "resamples behind each interval", minimum=100, maximum=1_000_000)
+    bootstrap_resamples: int = _field(10_000, "resamples behind each interval and p; no p is below 1 / (resamples + 1)",
+                                      minimum=100, maximum=1_000_000)
 
     choice_rows: int = _field(300, "rows of which multiple-choice items are made, each with three more answers to "
                               "score; 0: off", minimum=0, maximum=10_000_000)

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from scipy import stats
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tests import tiny_model
 from train_space import choices, two_shot
@@ -14,7 +15,7 @@ from train_space.abstention import abstains
 from train_space.answer_overlap import agreement, first_words, rouge_l
 from train_space.compare import compare
 from train_space.doses import has_unsupported_number, numbers
-from train_space.generation import Decoding, generate, outputs
+from train_space.generation import Decoding, generate, only_base, outputs
 from train_space.likelihood import Passage, nll
 from train_space.statistics import paired_difference, paired_differences
 
@@ -59,6 +60,20 @@ def test_sampled_answers_are_repeatable_and_do_not_hang_on_their_neighbours(tiny
     greedy = generate(*tiny, prompts, {2}, Decoding(12, 5), "test")
     drawn = [generate(*tiny, prompts, {2}, Decoding(12, 5), "test", 0.7, seed) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2] and drawn[0] != greedy
+
+
+def test_other_bases_answer_by_generate_with_and_without_the_adapter(tiny):
+    torch.manual_seed(0)
+    config = LlamaConfig(**(tiny[0].config.to_dict() | {"attention_bias": True}))  # no Llama that the decoder computes
+    lora = LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
+    model = get_peft_model(LlamaForCausalLM(config), lora).eval()
+    prompts, decoding = [[5, 9, 30], [7, 8]], Decoding(6, 4)
+    tuned = generate(model, tiny[1], prompts, {2}, decoding, "test")
+    with only_base(model, True):
+        base = generate(model, tiny[1], prompts, {2}, decoding, "test")
+    assert outputs(model, tiny[1], prompts * 2, [True, False, False, True], decoding) == [
+        tuned[0], base[1], base[0], tuned[1]]
+    assert base != tuned
 
 
 def question(number, kind="definition", topic="", words=5):
