@@ -18,7 +18,7 @@ from huggingface_hub import HfApi, snapshot_download
 
 from train_space.__main__ import main
 from train_space.answer_overlap import AnswerOverlap
-from train_space.evaluate import OVERLAP, compare
+from train_space.compare import OVERLAP, compare
 from train_space.files import read_json, read_json_lines, sha256, write_json, write_json_lines
 from train_space.publish import push_folder, render_card
 
@@ -48,12 +48,12 @@ def with_answers(folder: Path, answers: list[dict], rows: dict) -> None:
     """A whole, consistent publication of other answers: figures, card and shas are made to fit."""
     write_json_lines(folder / "answers.jsonl", answers)
     references, recipe = [rows[a["id"]]["answer"] for a in answers], read_json(folder / "recipe.json")["recipe"]
-    made = compare(answers, references, recipe["bootstrap_resamples"], recipe["seed"])
+    probes = read_json_lines(folder / "probe_answers.jsonl")
+    made = compare(answers, references, recipe["bootstrap_resamples"], recipe["seed"], probes)
 
     def figures(metrics):
-        for run, values in made["runs"].items():
-            metrics["runs"][run] |= values | {"n": len(answers)}
-        metrics["deltas"] = made["deltas"]
+        metrics["runs"] = {run: metrics["runs"][run] | values for run, values in made["runs"].items()}
+        metrics |= {part: values for part, values in made.items() if part != "runs"}
 
     edit(folder, "metrics.json", figures)
     (folder / "README.md").write_text(render_card(folder, "kira/lie"), "utf-8")
