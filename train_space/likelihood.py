@@ -41,7 +41,7 @@ def nll(model, pad: int, passages: list[Passage], batch_size: int, description: 
         seen = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=model.device)
         return ids, seen
 
-    for batch in tqdm(_batches(parts, batch_size), desc=description, unit="batch"):
+    for batch in tqdm(_batches(parts, batch_size), desc=description, unit="batch", disable=not parts):
         prefixes = list(dict.fromkeys(parts[i][0] for i in batch))
         owner = torch.tensor([prefixes.index(parts[i][0]) for i in batch], device=model.device)
         with torch.inference_mode():
