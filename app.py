@@ -13,21 +13,25 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr  # noqa: E402
 
 from kira import limits, theme, views  # noqa: E402
+from kira.controls import (  # noqa: E402
+    DEFAULT_TOKENS,
+    DISCLAIMER,
+    PRIVATE,
+    disclaimer,
+    sampling_controls,
+    status,
+    stoppable,
+)
 from kira.errors import UserError  # noqa: E402
 from kira.figures import comparison_rows, matching_answers  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
 from kira.service import ON_ZEROGPU, REMOTE, VISITORS, called, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 
-DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
-              "In an emergency call your local emergency number (112, 911, 999) now.")
 PURPOSE = "Medical terms and health topics in plain words, by a small open model that anyone can check."
 EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
             "What is the medical term for a fast heartbeat?")
-WAITING = "Kira is being loaded; your answer follows."
-DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
 MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else VISITORS}
-PRIVATE = {"api_visibility": "private"}
 
 
 def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
@@ -45,14 +49,6 @@ def figures(step) -> dict:
     """Tokens, speed and notes of a step, as programs get them."""
     return {"tokens": sum(step.tokens), "tokens_per_second": round(step.rate, 1),
             "first_token_seconds": round(step.first_s, 3), "notes": step.notes}
-
-
-def status(step) -> str:
-    """One line under an answer."""
-    if step is None:
-        return WAITING
-    speed = f"{sum(step.tokens)} tokens, {step.rate:.0f} a second, first after {step.first_s:.1f} s."
-    return " ".join([speed, *step.notes]) if step.ended else "Answering …"
 
 
 # The docstrings of the next three are the documentation that programs see.
@@ -180,23 +176,6 @@ def picked(answer_id):
     return views.answer_detail(next((a for a in service.results.answers if a["id"] == answer_id), None))
 
 
-def sampling_controls(longest=None):
-    """Sliders in a closed accordion, in the order of `answers`."""
-    with gr.Accordion("Answer settings", open=False):
-        return [
-            gr.Slider(1, settings().max_new_tokens, longest or DEFAULT_TOKENS, step=1, label="Longest answer (tokens)"),
-            gr.Slider(0, limits.MAX_TEMPERATURE, 0, step=0.1, label="Temperature",
-                      info="0 always gives the same answer; higher values vary more"),
-            gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="share of likely words to draw from"),
-            gr.Number(0, label="Seed", precision=0, minimum=0, maximum=limits.MAX_SEED),
-        ]
-
-
-def disclaimer():
-    """The sentence that stands beside every question box."""
-    gr.HTML(f'<p class="kira-disclaimer">{DISCLAIMER}</p>')
-
-
 def chat_tab():
     talk = gr.Chatbot(show_label=False, height="46vh", min_height=220, render_markdown=False, buttons=["copy_all"],
                       feedback_options=None, placeholder="Ask about a medical term or a health topic.")
@@ -216,8 +195,10 @@ def chat_tab():
         again.click(retry, [talk, *controls], [talk, line], **shared),
         *(button.click(chat, [button, talk, *controls], [box, talk, line], **shared) for button in examples),
     ]
-    stop.click(lambda: "Stopped.", None, line, cancels=running, queue=False, **PRIVATE)
-    clear.click(lambda: ([], ""), None, [talk, line], cancels=running, queue=False, **PRIVATE)
+    stoppable(stop, running, line)
+    # The page is emptied one round trip after the cancellation: a step that is on its way must not fill it again.
+    clear.click(lambda: None, cancels=running, queue=False, **PRIVATE).then(
+        None, None, [talk, line], js="() => [[], '']", **PRIVATE)
 
 
 def compare_tab():
@@ -236,7 +217,7 @@ def compare_tab():
     controls = sampling_controls()
     event = gr.on([go.click, box.submit], side_by_side, [box, *controls], [*panes, line], show_progress="hidden",
                   **MODEL, **PRIVATE)
-    stop.click(lambda: "Stopped.", None, line, cancels=[event], queue=False, **PRIVATE)
+    stoppable(stop, [event], line)
 
 
 def results_tab():

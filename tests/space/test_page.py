@@ -5,6 +5,7 @@ Screenshots land in .kira/screenshots, to be looked at.
 
 import json
 import re
+import time
 
 import psutil
 import pytest
@@ -116,19 +117,35 @@ def ending_in(ending):
     return re.compile(re.escape(ending) + "$")
 
 
+def longest_answer_of(page, tokens):
+    """Sets the slider as often as needed: one that is typed into while its accordion opens falls back."""
+    def is_set():
+        number = page.get_by_label("number input for Longest answer").locator("visible=true")
+        number.fill(str(tokens))
+        number.blur()
+        page.wait_for_timeout(300)
+        return number.input_value() == str(tokens)
+
+    wait_until(is_set, "the slider to keep its value")
+
+
+def slow_request(route):
+    """A request that travels for a second, in which the answer streams on."""
+    time.sleep(1)
+    route.continue_()
+
+
 def test_stop_ends_generation_and_the_next_question_is_answered(visit, space):
     seen = visit()
     page = seen.page
     expect(page.get_by_text("fine-tuned from")).to_be_visible()
     page.get_by_role("button", name="Answer settings").locator("visible=true").click()
-    longest = page.get_by_label("number input for Longest answer").locator("visible=true")
-    longest.fill("8000")
-    longest.blur()
+    longest_answer_of(page, 8000)
     seen.ask("What is a fever?")
     talk = page.get_by_label("chatbot conversation")
     expect(page.get_by_text("Answering").locator("visible=true")).to_be_visible()
+    page.route("**/cancel", slow_request)
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.get_by_text("Stopped.")).to_be_visible()
     process, used = psutil.Process(space.process.pid), []
 
     def at_rest():
@@ -136,8 +153,9 @@ def test_stop_ends_generation_and_the_next_question_is_answered(visit, space):
         return len(used) > 12 and used[-1] - used[-12] < 0.3
 
     wait_until(at_rest, "generation to end")
-    longest.fill("20")
-    longest.blur()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    page.unroute("**/cancel")
+    longest_answer_of(page, 20)
     page.get_by_role("button", name="Retry").click()
     seen.finished()
     expect(talk.get_by_text("What is a fever?")).to_have_count(1)

@@ -1,0 +1,47 @@
+"""What Chat and Compare share on the page: settings of an answer, the disclaimer, the status line, Stop."""
+
+import gradio as gr
+
+from . import limits
+from .settings import settings
+
+DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
+              "In an emergency call your local emergency number (112, 911, 999) now.")
+WAITING = "Kira is being loaded; your answer follows."
+ANSWERING = "Answering …"
+DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
+PRIVATE = {"api_visibility": "private"}
+
+
+def status(step) -> str:
+    """One line under an answer."""
+    if step is None:
+        return WAITING
+    speed = f"{sum(step.tokens)} tokens, {step.rate:.0f} a second, first after {step.first_s:.1f} s."
+    return " ".join([speed, *step.notes]) if step.ended else ANSWERING
+
+
+def sampling_controls():
+    """Sliders in a closed accordion, in the order of `answers`."""
+    with gr.Accordion("Answer settings", open=False):
+        return [
+            gr.Slider(1, settings().max_new_tokens, DEFAULT_TOKENS, step=1, label="Longest answer (tokens)"),
+            gr.Slider(0, limits.MAX_TEMPERATURE, 0, step=0.1, label="Temperature",
+                      info="0 always gives the same answer; higher values vary more"),
+            gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="share of likely words to draw from"),
+            gr.Number(0, label="Seed", precision=0, minimum=0, maximum=limits.MAX_SEED),
+        ]
+
+
+def disclaimer():
+    """The sentence that stands beside every question box."""
+    gr.HTML(f'<p class="kira-disclaimer">{DISCLAIMER}</p>')
+
+
+def stoppable(stop, running, line):
+    """`stop` ends what runs. Whatever ended it, `line` says so once the last streamed step is in."""
+    stop.click(None, cancels=running, **PRIVATE)
+    ended = f'line => ["{ANSWERING}", "{WAITING}"].includes(line) ? "Stopped." : line'
+    for event in running:
+        event.then(None, line, line, js=ended, **PRIVATE)  # Gradio runs this after a Stop, not after an error
+        event.failure(None, line, line, js=ended, **PRIVATE)
