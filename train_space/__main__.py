@@ -43,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
     text = "make every run of a file such as recipes/sweeps/embedded.yaml, and the tables that compare them"
     sweep = commands.add_parser("sweep", help=text, description=text)
     sweep.add_argument("file", type=Path)
+    sweep.add_argument("--only", action="append", default=[], metavar="LABEL",
+                       help="make only this label's runs; may be repeated")
+    sweep.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
+                       help="change one field of every run's recipe; may be repeated")
     sweep.add_argument("--results", type=Path, default=Path("results"), help="folder of the tables (default: results)")
     sweep.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
     text = "check a published adapter: files, figures, card, and rows scored anew on the CPU; anybody can"
@@ -85,7 +89,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.command == "sweep":
         from train_space.sweep import sweep
 
-        sweep(options.file, options.work, options.results)
+        sweep(options.file, options.work, options.results, options.only, set_fields(options.set))
         return 0
     if options.command == "verify":
         from train_space.verify import verify
@@ -95,13 +99,7 @@ def dispatch(options: argparse.Namespace) -> int:
     from train_space import recipe as recipes
     from train_space import run
 
-    overrides = {}
-    for item in options.set:
-        field, equals, value = item.partition("=")
-        if not equals:
-            raise UserError(f"--set takes FIELD=VALUE, not {item!r}.")
-        overrides[field] = value
-    recipe = recipes.load(options.recipe, overrides)
+    recipe = recipes.load(options.recipe, set_fields(options.set))
     run_dir = options.work / recipe.name
 
     if options.command == "evaluate" and (options.adapter or options.data or options.out):
@@ -115,6 +113,17 @@ def dispatch(options: argparse.Namespace) -> int:
     else:
         getattr(run, options.command)(recipe, run_dir)
     return 0
+
+
+def set_fields(items: list[str]) -> dict[str, str]:
+    """{field: YAML text} of --set's arguments. Raises UserError."""
+    overrides = {}
+    for item in items:
+        field, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set takes FIELD=VALUE, not {item!r}.")
+        overrides[field] = value
+    return overrides
 
 
 def print_addresses(published: dict, run_dir: Path) -> None:

@@ -52,6 +52,17 @@ def paired_differences(
     return found
 
 
+def interval(rows: np.ndarray, metric: Callable[[np.ndarray], np.ndarray], resamples: int, seed: int
+             ) -> dict[str, float]:
+    """{"value", "low", "high"} of `metric` of sums over `rows` (rows, k), by the bootstrap of `paired_differences`."""
+    count, rng, drawn = len(rows), np.random.default_rng(seed), []
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        drawn.append(metric(rng.multinomial(count, np.full(count, 1 / count), size=size) @ rows))
+    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
+    return {"value": float(metric(rows.sum(0))), "low": float(low), "high": float(high)}
+
+
 def holm(p_values: list[float]) -> list[float]:
     """p values corrected for their number (Holm 1979), in the order given."""
     corrected, largest = [0.0] * len(p_values), 0.0

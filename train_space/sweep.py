@@ -2,14 +2,18 @@
 
     python -m train_space sweep recipes/sweeps/embedded.yaml
 
-The file names a `recipe`, fields to `set` in all runs, `seeds`, the `runs` (label: fields, `recipe` among them) and the
-label `against` which the others are held. Each run and seed has a folder WORK/SWEEP/LABEL-SEED, is skipped when it is
-done, and keeps its recipe.json and metrics.json in RESULTS/runs/SWEEP/LABEL-SEED. From what they recorded come
+The file names a `recipe`, fields to `set` in all runs, `seeds`, the `runs` (label: fields; `recipe` and `seeds` of its
+own among them) and the label `against` which the others are held; runs on another split are held against the first one
+on it. Each run and seed has a folder WORK/SWEEP/LABEL-SEED, is skipped when it is done, and keeps its recipe.json and
+metrics.json in RESULTS/runs/SWEEP/LABEL-SEED. From what they recorded come
 
 - RESULTS/experiment_tracking.csv: a row a run and seed, no empty cell;
 - RESULTS/model_comparison.csv: a row a label and metric: mean and standard deviation over the seeds, the difference
-  from the base and from `against` with its 95 % interval;
-- RESULTS/training_config.json: the recipe of the label with the lowest mean validation loss.
+  from the base and from the reference, and how many times the reference's gain over the base its own is, each with its
+  95 % interval;
+- RESULTS/training_config.json: the recipe of the label with the lowest mean validation loss on the split of `against`.
+
+Several machines or GPUs share the work by `--only LABEL`; the tables come with whichever finds every run done.
 """
 
 import csv
@@ -20,6 +24,7 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from kira.errors import UserError
@@ -27,10 +32,13 @@ from train_space import recipe as recipes
 from train_space import run as pipeline
 from train_space.files import read_json, read_json_lines, write_json, write_text
 from train_space.recipe import Recipe
+from train_space.statistics import interval, paired_difference
 
 FIELDS = {"recipe", "set", "seeds", "against", "runs"}
 SETTINGS = ("base_repo", "source", "split", "quantization", "lora_r", "lora_alpha", "lora_dropout", "target_modules",
             "learning_rate", "epochs", "batch_size", "gradient_accumulation_steps", "max_length", "seed")
+METRICS = {"rougeL": lambda sums: sums[..., 0] / sums[..., 1],  # of sums over rows; see `_columns`
+           "perplexity": lambda sums: np.exp(sums[..., 2] / sums[..., 3])}
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,11 @@ class Sweep:
     runs: dict[str, list[Recipe]]
 
 
-def load(path: Path) -> Sweep:
-    """Raises UserError for a file that is missing, broken, or has an unknown field, label or value."""
+def load(path: Path, overrides: dict[str, str] | None = None) -> Sweep:
+    """The sweep of the file, with `overrides` (field -> YAML text) on top of every run.
+
+    Raises UserError for a file that is missing, broken, or has an unknown field, label or value.
+    """
     if not path.is_file():
         raise UserError(f"There is no sweep {path}; name a YAML file such as recipes/sweeps/embedded.yaml.")
     try:
@@ -52,11 +63,12 @@ def load(path: Path) -> Sweep:
         raise UserError(f"The sweep {path.name} is not valid YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(found, dict) or not isinstance(found.get("runs"), dict) or set(found) - FIELDS:
         raise UserError(f"The sweep {path.name} takes {', '.join(sorted(FIELDS))}; see train_space/sweep.py.")
-    runs, seeds = {}, found.get("seeds") or [42]
+    runs = {}
     for label, fields in found["runs"].items():
         values = {"recipe": found.get("recipe"), **(found.get("set") or {}), **(fields or {})}
-        preset = values.pop("recipe") or "tuned"
+        preset, seeds = values.pop("recipe") or "tuned", values.pop("seeds", None) or found.get("seeds") or [42]
         texts = {key: yaml.safe_dump(value).removesuffix("...\n").strip() for key, value in values.items()}
+        texts |= overrides or {}
         runs[label] = [recipes.load(preset, texts | {"name": f"{label}-{seed}", "seed": str(seed)}) for seed in seeds]
     against = found.get("against") or next(iter(runs))
     if against not in runs:
@@ -64,14 +76,17 @@ def load(path: Path) -> Sweep:
     return Sweep(path.stem, against, runs)
 
 
-def sweep(path: Path, work: Path, results: Path) -> None:
-    """Makes every run that is not done yet, then writes the tables. Raises UserError."""
-    plan = load(path)
+def sweep(path: Path, work: Path, results: Path, only: list[str] = (), overrides: dict[str, str] | None = None) -> None:
+    """Makes every run that is not done yet (those labelled `only`, where named), then the tables. Raises UserError."""
+    plan = load(path, overrides)
+    unknown = [label for label in only if label not in plan.runs]
+    if unknown:
+        raise UserError(f"The sweep {path.name} has no run {unknown[0]!r}; it has {', '.join(plan.runs)}.")
     prepared = {}
-    for made in plan.runs.values():
-        for recipe in made:
+    for label, made in plan.runs.items():
+        for recipe in made if label in only or not only else []:
             run_dir = work / plan.name / recipe.name
-            key = tuple(recipe.digest_fields(*pipeline.DATA_FIELDS, "base_repo").items())
+            key = _split_of(recipe)
             if key in prepared and not run_dir.exists():
                 _take_data(prepared[key], run_dir)
             print(f"\n{plan.name}/{recipe.name}")
@@ -82,7 +97,17 @@ def sweep(path: Path, work: Path, results: Path) -> None:
             kept = results / "runs" / plan.name / recipe.name
             write_json(kept / "recipe.json", read_json(run_dir / "recipe.json"))
             write_json(kept / "metrics.json", read_json(run_dir / "evaluation" / "metrics.json"))
-    write_tables(plan, work, results)
+    missing = [r.name for made in plan.runs.values() for r in made
+               if not (results / "runs" / plan.name / r.name / "metrics.json").is_file()]
+    if missing:
+        print(f"\nNo tables yet: {len(missing)} runs are to be made, {missing[0]} the first.")
+    else:
+        write_tables(plan, work, results)
+
+
+def _split_of(recipe: Recipe) -> tuple:
+    """Equal for recipes whose runs have the same rows on the same sides."""
+    return tuple(recipe.digest_fields(*pipeline.DATA_FIELDS, "base_repo").items())
 
 
 def _take_data(source: Path, run_dir: Path) -> None:
@@ -102,8 +127,9 @@ def write_tables(plan: Sweep, work: Path, results: Path) -> None:
         _tracked(plan.name, label, recipe, records[recipe.name], metrics[recipe.name])
         for label, made in plan.runs.items() for recipe in made])
     _write_csv(results / "model_comparison.csv", _compared(plan, work, metrics))
+    split = _split_of(plan.runs[plan.against][0])
     losses = {label: statistics.fmean(records[r.name]["stages"]["train"]["best_validation_loss"] for r in made)
-              for label, made in plan.runs.items()}
+              for label, made in plan.runs.items() if _split_of(made[0]) == split}
     best = min(losses, key=losses.__getitem__)
     recipe = dataclasses.asdict(plan.runs[best][0])
     write_json(results / "training_config.json", {
@@ -132,39 +158,53 @@ def _tracked(sweep_name: str, label: str, recipe: Recipe, record: dict, metrics:
 
 def _compared(plan: Sweep, work: Path, metrics: dict) -> list[dict]:
     """Rows of model_comparison.csv. A test row's score is its mean over the seeds; intervals are over test rows."""
-    import numpy as np
-
-    from train_space.statistics import paired_difference
-
-    columns = {label: _columns(plan, work, made) for label, made in plan.runs.items()}
-    shared = set.intersection(*(set(ids) for ids, _ in columns.values()))  # other splits have other test rows
-    if not shared:
-        raise UserError("The runs of this sweep have no test row in common, so they cannot be compared.")
+    splits = {}
+    for label, made in plan.runs.items():
+        splits.setdefault(_split_of(made[0]), []).append(label)
     table = []
-    for metric, value in (("rougeL", lambda sums: sums[..., 0] / sums[..., 1]),
-                          ("perplexity", lambda sums: np.exp(sums[..., 2] / sums[..., 3]))):
-        def chosen(label, run):
-            ids, by_run = columns[label]
-            return by_run[run][[i for i, row in enumerate(ids) if row in shared]]
-
-        for label, made in plan.runs.items():
-            scores = [metrics[r.name]["runs"]["tuned"]["metrics"][metric] for r in made]
-            row = {"label": label, "metric": metric, "n": len(shared), "seeds": len(made),
-                   "mean": round(statistics.fmean(scores), 4),
-                   "standard_deviation": round(statistics.stdev(scores), 4) if len(scores) > 1 else "one seed"}
-            others = {"from_base": chosen(label, "base"), "from_reference": chosen(plan.against, "tuned")}
-            for name, other in others.items():
-                gap = paired_difference(other, chosen(label, "tuned"), value, made[0].bootstrap_resamples,
-                                        made[0].split_seed)
-                row |= {name: round(gap["value"], 4), **{f"{name}_{k}": round(gap[k], 4) for k in ("low", "high", "p")}}
-            table.append(row | {"reference": plan.against})
+    for labels in splits.values():
+        columns = {label: _columns(plan, work, plan.runs[label]) for label in labels}
+        if any(ids != columns[labels[0]][0] for ids, _ in columns.values()):
+            raise UserError("Runs on one split were measured on different rows; give them one test_rows.")
+        reference = plan.against if plan.against in labels else labels[0]
+        for label in labels:
+            recipe = plan.runs[label][0]
+            scores = [metrics[r.name]["runs"]["tuned"]["metrics"] for r in plan.runs[label]]
+            for metric in METRICS:
+                of = [score[metric] for score in scores]
+                table.append({
+                    "label": label, "split": recipe.split, "metric": metric, "n": len(columns[label][0]),
+                    "seeds": len(of), "mean": round(statistics.fmean(of), 4),
+                    "standard_deviation": round(statistics.stdev(of), 4) if len(of) > 1 else "one seed",
+                    **_differences(metric, columns[label][1], columns[reference][1], recipe),
+                    "reference": reference})
     return table
+
+
+def _differences(metric: str, runs: dict, reference: dict, recipe: Recipe) -> dict:
+    """`runs`, `reference`: {"base", "tuned"}: (rows, 4) of rougeL, 1, NLL, tokens."""
+    value, draws = METRICS[metric], (recipe.bootstrap_resamples, recipe.split_seed)
+    row = {}
+    for name, other in (("from_base", runs["base"]), ("from_reference", reference["tuned"])):
+        gap = paired_difference(other, runs["tuned"], value, *draws)
+        row |= {name: gap["value"], **{f"{name}_{k}": gap[k] for k in ("low", "high", "p")}}
+
+    def gain_ratio(sums):
+        base, tuned, base_of_reference, tuned_reference = (value(part) for part in np.split(sums, 4, axis=-1))
+        return (tuned - base) / (tuned_reference - base_of_reference)
+
+    gained = paired_difference(reference["base"], reference["tuned"], value, *draws)
+    if gained["low"] <= 0 <= gained["high"]:
+        ratio = dict.fromkeys(("value", "low", "high"), "the reference has no significant gain")
+    else:
+        ratio = interval(np.hstack([runs["base"], runs["tuned"], reference["base"], reference["tuned"]]), gain_ratio,
+                         *draws)
+    row |= {"gain_ratio": ratio["value"], "gain_ratio_low": ratio["low"], "gain_ratio_high": ratio["high"]}
+    return {key: value if isinstance(value, str) else round(value, 4) for key, value in row.items()}
 
 
 def _columns(plan: Sweep, work: Path, made: list[Recipe]):
     """(row ids, {run: (rows, 4) of rougeL, 1, NLL, tokens}), means over the seeds."""
-    import numpy as np
-
     each = [read_json_lines(work / plan.name / r.name / "evaluation" / "answers.jsonl") for r in made]
     ids = [answer["id"] for answer in each[0]]
     if any([answer["id"] for answer in answers] != ids for answers in each):

@@ -17,8 +17,12 @@ def swept(hub, tiny_recipe, tmp_path_factory):
     path = folder / "rates.yaml"
     path.write_text(yaml.safe_dump({
         "recipe": str(tiny_recipe), "set": {"usd_per_hour": 3.5}, "seeds": [1, 2], "against": "slow",
-        "runs": {"slow": {"learning_rate": 1e-4}, "fast": {}}}, sort_keys=False), "utf-8")
-    hub.kira("sweep", path, "--work", folder / "work", "--results", folder / "results")
+        "runs": {"slow": {"learning_rate": 1e-4}, "fast": {}, "leaky": {"split": "random", "seeds": [1]}}},
+        sort_keys=False), "utf-8")
+    command = "sweep", path, "--work", folder / "work", "--results", folder / "results"
+    for part in (["--only", "slow", "--only", "leaky"], ["--only", "fast"]):
+        assert not (folder / "results" / "model_comparison.csv").exists()
+        hub.kira(*command, *part)
     return folder, path
 
 
@@ -30,7 +34,8 @@ def table(path):
 def test_every_run_has_a_full_row_that_its_record_bears_out(swept):
     folder, _ = swept
     rows = table(folder / "results" / "experiment_tracking.csv")
-    assert [(r["label"], r["seed"]) for r in rows] == [("slow", "1"), ("slow", "2"), ("fast", "1"), ("fast", "2")]
+    assert [(r["label"], r["seed"]) for r in rows] == [("slow", "1"), ("slow", "2"), ("fast", "1"), ("fast", "2"),
+                                                       ("leaky", "1")]
     assert all(cell != "" for row in rows for cell in row.values())
     for row in rows:
         kept = folder / "results" / "runs" / "rates" / f"{row['label']}-{row['seed']}"
@@ -44,10 +49,19 @@ def test_every_run_has_a_full_row_that_its_record_bears_out(swept):
 def test_comparison_holds_each_label_against_base_and_reference(swept):
     folder, _ = swept
     rows = {(r["label"], r["metric"]): r for r in table(folder / "results" / "model_comparison.csv")}
-    assert set(rows) == {(label, metric) for label in ("slow", "fast") for metric in ("rougeL", "perplexity")}
-    assert all(float(rows["slow", metric]["from_reference"]) == 0 for metric in ("rougeL", "perplexity"))
+    assert set(rows) == {(label, metric) for label in ("slow", "fast", "leaky")
+                         for metric in ("rougeL", "perplexity")}
+    for label in ("slow", "leaky"):  # each is the reference of its split
+        for metric in ("rougeL", "perplexity"):
+            row = rows[label, metric]
+            assert row["reference"] == label and float(row["from_reference"]) == 0
+            gains = float(row["from_base_low"]) > 0 or float(row["from_base_high"]) < 0
+            assert row["gain_ratio"] == ("1.0" if gains else "the reference has no significant gain")
     better = rows["fast", "perplexity"]
     assert float(better["from_base"]) < 0 and float(better["from_reference_high"]) < 0  # 100 times the learning rate
+    gain = float(better["from_base"]) / float(rows["slow", "perplexity"]["from_base"])
+    assert float(better["gain_ratio"]) == pytest.approx(gain, rel=0.01)
+    assert 1 < float(better["gain_ratio_low"]) < float(better["gain_ratio_high"])
     scores = [json.loads((folder / "results" / "runs" / "rates" / f"fast-{seed}" / "metrics.json").read_text())
               ["runs"]["tuned"]["metrics"]["perplexity"] for seed in (1, 2)]
     assert float(better["mean"]) == pytest.approx(sum(scores) / 2, abs=1e-4)
@@ -60,7 +74,7 @@ def test_a_second_sweep_repeats_nothing_and_says_the_same(swept, hub):
     folder, path = swept
     before = {p: p.read_bytes() for p in (folder / "results").rglob("*") if p.is_file()}
     done = hub.kira("sweep", path, "--work", folder / "work", "--results", folder / "results")
-    assert done.stdout.count("unchanged, skipped") == 12
+    assert done.stdout.count("unchanged, skipped") == 15
     assert {p: p.read_bytes() for p in (folder / "results").rglob("*") if p.is_file()} == before
 
 
