@@ -86,6 +86,8 @@ class Recipe:
     test_rows: int = _field(0, "rows of the test split to evaluate on; 0: all", minimum=0, maximum=10_000_000)
     max_new_tokens: int = _field(256, "longest answer that is generated in evaluation", minimum=1, maximum=8192)
     evaluation_batch_size: int = _field(32, "rows generated at a time", minimum=1, maximum=4096)
+    evaluation_dtype: str = _field("auto", "precision of measuring, as dtype; in float32 any machine repeats a figure",
+                                   choices=("auto", "float32", "bfloat16"))
     bootstrap_resamples: int = _field(10_000, "resamples behind each interval and p; no p is below 1 / (resamples + 1)",
                                       minimum=100, maximum=1_000_000)
 

@@ -20,7 +20,7 @@ from train_space.recipe import Recipe
 DATA_FIELDS = ("source", "source_location", "source_revision", "source_licence", "sample_rows", "max_answer_words",
                "split", "validation_share", "test_share", "split_seed", "max_length", "dataset_repo")
 EVALUATION_FIELDS = ("test_rows", "split_seed", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples",
-                     "seed", "dtype", "choice_rows", "two_shot_rows", "agreement_rows", "probe_rows")
+                     "seed", "evaluation_dtype", "choice_rows", "two_shot_rows", "agreement_rows", "probe_rows")
 
 
 def run(recipe: Recipe, run_dir: Path) -> dict:
@@ -133,7 +133,7 @@ def measure(recipe: Recipe, adapter: str, rows: list[dict], out: Path, *, split:
     from train_space import evaluate as stage
     from train_space import probing
 
-    model, tokenizer, base, base_revision = stage.load_model(adapter, dtype=recipe.dtype)
+    model, tokenizer, base, base_revision = stage.load_model(adapter, dtype=recipe.evaluation_dtype)
     decoding = stage.Decoding(recipe.max_new_tokens, recipe.evaluation_batch_size)
     extent = stage.Extent(recipe.choice_rows, recipe.two_shot_rows, recipe.agreement_rows)
     answers = stage.scored_answers(model, tokenizer, rows, decoding, recipe.split_seed, extent, train_rows)

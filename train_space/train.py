@@ -177,12 +177,16 @@ def _runs_graphs(process, dtype, config) -> bool:
 
 
 def _save_adapter(trainer, recipe, base_revision, folder):
-    """Adapter and tokenizer as a reader loads them; the whole of each tensor where processes hold parts (FSDP)."""
-    whole = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
+    """Adapter and tokenizer as a reader loads them; the whole of each tensor where processes hold parts (FSDP).
+
+    Its weights are stored as the forward pass rounded them: in bfloat16 half of float32's size says the same.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    whole = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else model.state_dict()
     if not trainer.args.should_save:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    whole = {name: tensor.to(compute_dtype(recipe.dtype)) for name, tensor in whole.items() if "lora_" in name}
     model.peft_config["default"].base_model_name_or_path = recipe.base_repo
     model.peft_config["default"].revision = base_revision
     model.save_pretrained(folder, state_dict=whole)

@@ -91,6 +91,7 @@ sample_rows: 120
 base_repo: {tiny_base}
 base_licence: apache-2.0
 dtype: float32
+evaluation_dtype: float32
 lora_r: 4
 lora_alpha: 8
 lora_dropout: 0.1

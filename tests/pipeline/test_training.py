@@ -11,6 +11,8 @@ import sys
 import time
 
 import pytest
+import torch
+from safetensors import safe_open
 
 from kira.errors import UserError
 from tests.pipeline.conftest import ROOT
@@ -163,6 +165,19 @@ def test_qlora_of_the_seed_recipe_learns_on_a_cpu(hub, tiny_recipe, prepared, un
     metrics = json.loads((work / "tiny" / "evaluation" / "metrics.json").read_text())
     perplexity = {run: metrics["runs"][run]["metrics"]["perplexity"] for run in ("base", "tuned")}
     assert perplexity["tuned"] < perplexity["base"]
+
+
+def test_bfloat16_is_stored_in_bfloat16_and_measured_in_float32(hub, tiny_recipe, prepared, tmp_path):
+    """Half the bytes of what trains in float32, and an adapter that a CPU measures in its own precision."""
+    work = tmp_path / "work"
+    shutil.copytree(prepared, work)
+    hub.kira("train", "--recipe", tiny_recipe, "--work", work, "--set", "dtype=bfloat16")
+    with safe_open(work / "tiny" / "train" / "adapter" / "adapter_model.safetensors", framework="pt") as saved:
+        assert {saved.get_tensor(name).dtype for name in saved.keys()} == {torch.bfloat16}  # noqa: SIM118
+    hub.kira("evaluate", "--recipe", tiny_recipe, "--work", work)
+    metrics = json.loads((work / "tiny" / "evaluation" / "metrics.json").read_text())
+    assert metrics["precision"] == "float32"
+    assert metrics["runs"]["tuned"]["metrics"]["perplexity"] < metrics["runs"]["base"]["metrics"]["perplexity"]
 
 
 def test_full_disk_at_a_checkpoint_is_one_sentence_and_the_run_goes_on_later(
