@@ -2,6 +2,7 @@
 
 import math
 
+OF_TEXTS = ("length_ratio", "rougeL_equal_length", "unsupported_number_rate")  # not of scores by row alone
 EXACT = 1e-12  # the same numbers, perhaps summed in another order
 
 
@@ -25,6 +26,21 @@ def wrong_score(answers: list[dict], references: list[str]) -> str:
             if answer["reference_bytes"] != len(references[i].encode()):
                 return f"reference_bytes of {answer['id']} is {answer['reference_bytes']}, which is not its text's"
     return ""
+
+
+def without_texts(metrics: dict) -> dict:
+    """The figures of metrics.json that follow from the scores in answers.jsonl, without any reference text."""
+    return {
+        "runs": {run: {**values, "metrics": _but_of_texts(values["metrics"])}
+                 for run, values in metrics["runs"].items()},
+        "deltas": [{k: v for k, v in delta.items() if k != "p_holm"} for delta in metrics["deltas"]
+                   if delta["metric"] not in OF_TEXTS],
+        **({"choices": metrics["choices"]} if "choices" in metrics else {}),
+    }
+
+
+def _but_of_texts(values: dict) -> dict:
+    return {name: value for name, value in values.items() if name not in OF_TEXTS}
 
 
 def difference(where: str, stored, made) -> str:

