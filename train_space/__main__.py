@@ -1,5 +1,6 @@
 """python -m train_space prepare | train | evaluate | publish | run   [--recipe NAME_OR_PATH] [--set FIELD=VALUE]
 python -m train_space sweep FILE
+python -m train_space release
 python -m train_space verify REPO_ID
 """
 
@@ -49,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
                        help="change one field of every run's recipe; may be repeated")
     sweep.add_argument("--results", type=Path, default=Path("results"), help="folder of the tables (default: results)")
     sweep.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
+    text = "put the adapter that ships in release/ on the Hub, on the base there that has the same weights"
+    release = commands.add_parser("release", help=text, description=text)
+    release.add_argument("--folder", type=Path, default=Path("release"), help="what to release (default: release)")
+    release.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
     text = "check a published adapter: files, figures, card, and rows scored anew on the CPU; anybody can"
     verify = commands.add_parser("verify", help=text, description=text)
     verify.add_argument("repo", metavar="REPO_ID", help="Hub id of the adapter")
@@ -90,6 +95,12 @@ def dispatch(options: argparse.Namespace) -> int:
         from train_space.sweep import sweep
 
         sweep(options.file, options.work, options.results, options.only, set_fields(options.set))
+        return 0
+    if options.command == "release":
+        from train_space.release import release
+
+        released = release(options.work / "release", options.folder)
+        print(f"released   {released['repo']} at {released['revision'][:12]}, tag {released['tag']}")
         return 0
     if options.command == "verify":
         from train_space.verify import verify

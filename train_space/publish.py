@@ -4,6 +4,7 @@
 """
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def publish_adapter(recipe: Recipe, run_dir: Path) -> dict:
     stage_adapter(run_dir, stage, repo)
     revision = push_folder(stage, repo, "model", "Adapter with manifest, metrics and card")
     return {"repo": repo, "revision": revision, "tag": tag_head(repo, revision)}
+
+
+def space_variables(repo: str, revision: str) -> str:
+    """What a shell sets so that the Space serves this adapter."""
+    return f"KIRA_ADAPTER_REPO={shlex.quote(repo)}\nKIRA_ADAPTER_REVISION={revision}\n"
 
 
 def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:

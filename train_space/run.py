@@ -6,7 +6,6 @@ Everything lies in one folder per run, RUN = WORK/NAME: data/ train/ evaluation/
 published.json space.env. Stages talk through these files only, so each can also be run alone.
 """
 
-import shlex
 import sys
 import tempfile
 import time
@@ -182,8 +181,7 @@ def publish(recipe: Recipe, run_dir: Path) -> dict:
         entry = stage.publish_adapter(recipe, run_dir) | {"inputs": inputs}
         published["adapter"] = entry
         write_json(run_dir / "published.json", published)
-        write_text(run_dir / "space.env", f"KIRA_ADAPTER_REPO={shlex.quote(entry['repo'])}\n"
-                                          f"KIRA_ADAPTER_REVISION={entry['revision']}\n")
+        write_text(run_dir / "space.env", stage.space_variables(entry["repo"], entry["revision"]))
     print(f"adapter    {entry['repo']} at {entry['revision'][:12]}, tag {entry['tag']}")
     return published
 

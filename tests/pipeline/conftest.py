@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,23 @@ class Hub:
         return self.python("-m", "train_space", *arguments, **options)
 
 
-@pytest.fixture(scope="session")
-def hub(tmp_path_factory):
-    root = tmp_path_factory.mktemp("hub") / "root"
+@contextmanager
+def local_hub(root: Path):
+    """A running Hub with its files in `root`."""
     process = subprocess.Popen([sys.executable, "-m", "localhub", "--root", str(root), "--port", "0"], cwd=ROOT,
                                stdout=subprocess.PIPE, text=True)
     endpoint = re.search(r"http://[\d.]+:\d+", process.stdout.readline())[0]
-    yield Hub(root, process, endpoint)
-    process.terminate()
-    process.wait(10)
+    try:
+        yield Hub(root, process, endpoint)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    with local_hub(tmp_path_factory.mktemp("hub") / "root") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

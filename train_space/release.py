@@ -1,0 +1,66 @@
+"""Puts the adapter that ships in release/ on the Hub of this environment, on the base there that has the same weights.
+
+    python -m train_space release
+
+release/ holds what a run published, without the card and without any text of its rows. A base that was converted here
+is another commit than where the adapter was trained, though its weights are the same: their sha256 decides, and every
+file then names the commit of this Hub.
+"""
+
+import shutil
+from pathlib import Path
+
+from kira.errors import UserError
+from train_space.files import read_json, sha256, write_json, write_text
+from train_space.publish import ADAPTER_FILES, push_folder, render_card, space_variables, tag_head
+
+RESTATED = ("manifest.json", "metrics.json", "recipe.json", "adapter_config.json")
+
+
+def release(run_dir: Path, folder: Path) -> dict:
+    """{"repo", "revision", "tag"} after one commit and a tag; writes RUN/publication and RUN/space.env.
+
+    Raises UserError when there is nothing to release, and for a base with other weights.
+    """
+    from train_space.hub import full_repo_id
+
+    missing = [name for name in (*ADAPTER_FILES, *RESTATED) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder.name}/ lacks {missing[0]}; it takes the files of a run's publication.")
+    stage = run_dir / "publication"
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(folder, stage)
+    repo = full_repo_id(read_json(stage / "recipe.json")["recipe"]["adapter_repo"])
+    base = read_json(stage / "manifest.json")["base"]
+    _restate(stage, base["revision"], _same_base(base))
+    write_text(stage / "README.md", render_card(stage, repo))
+    revision = push_folder(stage, repo, "model", "Released adapter with manifest, metrics and card")
+    write_text(run_dir / "space.env", space_variables(repo, revision))
+    return {"repo": repo, "revision": revision, "tag": tag_head(repo, revision)}
+
+
+def _same_base(base: dict) -> str:
+    """Commit of this Hub's copy of the base. Raises UserError when its weights are others."""
+    from huggingface_hub import HfApi
+
+    from train_space import embedded
+    from train_space.hub import hub_errors
+
+    if base["repo"] == embedded.REPO:
+        embedded.ensure_base_published()
+    with hub_errors(f"find {base['repo']}"):
+        found = HfApi().model_info(base["repo"], files_metadata=True)
+    digests = {file.rfilename: file.lfs.sha256 for file in found.siblings if file.lfs}
+    for name, digest in base["weights"].items():
+        if digests.get(name) != digest:
+            raise UserError(f"{name} of {base['repo']} on this Hub is not the file that the released adapter was "
+                            "trained on.")
+    return found.sha
+
+
+def _restate(stage: Path, before: str, now: str) -> None:
+    for name in RESTATED:
+        write_text(stage / name, (stage / name).read_text("utf-8").replace(before, now))
+    manifest = read_json(stage / "manifest.json")
+    manifest["files"] = {name: sha256(stage / name) for name in manifest["files"]}
+    write_json(stage / "manifest.json", manifest)
