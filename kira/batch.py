@@ -125,9 +125,9 @@ def greedy(decoder, prompts: list[list[int]], adapted: list[bool], max_new_token
 
 
 def sampled(decoder, prompts: list[list[int]], adapted: list[bool], max_new_tokens: int, ends: set[int],
-            temperature: float, seed: int, progress=lambda count: None) -> list[list[int]]:
-    """As `greedy`, but drawn; each answer has random numbers of its own, so its neighbours do not change it."""
-    generators = [torch.Generator(decoder.device).manual_seed(seed + i) for i in range(len(prompts))]
+            temperature: float, seeds: list[int], progress=lambda count: None) -> list[list[int]]:
+    """As `greedy`, but drawn; each answer has a seed of its own, so its neighbours do not change it."""
+    generators = [torch.Generator(decoder.device).manual_seed(seed) for seed in seeds]
     return _answered(decoder, prompts, adapted, max_new_tokens, ends, progress,
                      lambda index, logits: _sampled(logits, temperature, 1.0, generators[index]))
 

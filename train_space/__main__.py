@@ -107,8 +107,8 @@ def dispatch(options: argparse.Namespace) -> int:
 
         return 0 if verify(options.repo, options.revision, options.data, options.rows) else 1
 
+    from train_space import processes, run
     from train_space import recipe as recipes
-    from train_space import run
 
     recipe = recipes.load(options.recipe, set_fields(options.set))
     run_dir = options.work / recipe.name
@@ -118,11 +118,16 @@ def dispatch(options: argparse.Namespace) -> int:
             raise UserError("evaluate takes --adapter, --data and --out together.")
         run.evaluate_file(recipe, options.adapter, options.data, options.out)
     elif options.command == "run":
-        print_addresses(run.run(recipe, run_dir), run_dir)
+        if published := run.run(recipe, run_dir):
+            print_addresses(published, run_dir)
     elif options.command == "train":
         run.train(recipe, run_dir, options.dry_run)
     else:
-        getattr(run, options.command)(recipe, run_dir)
+        stage = getattr(run, options.command)
+        if options.command == "evaluate":
+            stage(recipe, run_dir)
+        else:
+            processes.main_alone(lambda: stage(recipe, run_dir))
     return 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kira.errors import UserError
 from kira.prompt import require_chat_template
-from train_space import choices, two_shot
+from train_space import choices, processes, two_shot
 from train_space.compare import OVERLAP, RUNS, compare  # noqa: F401  evaluate.compare is what others call
 from train_space.files import sha256, write_json, write_json_lines
 from train_space.generation import Decoding, end_tokens, only_base, outputs, prompt_and_target, text
@@ -34,10 +34,9 @@ class Extent:
 def load_model(adapter: str, revision: str | None = None, dtype: str = "auto", device: str = ""):
     """(model, tokenizer, base id, base revision): the adapter, unmerged, on the base that its config names.
 
-    `adapter`: a folder or a Hub id. `device`: a GPU where there is one, unless named. Raises UserError for what cannot
-    be loaded.
+    `adapter`: a folder or a Hub id. `device`: a GPU where there is one (each process its own), unless named. Raises
+    UserError for what cannot be loaded.
     """
-    import torch
     from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -61,8 +60,7 @@ def load_model(adapter: str, revision: str | None = None, dtype: str = "auto", d
             base, revision=base_revision, dtype=compute_dtype(dtype), use_safetensors=True
         )
         model = PeftModel.from_pretrained(model, adapter, revision=revision, autocast_adapter_dtype=False)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device).eval(), tokenizer, base, base_revision
+    return model.to(device or processes.device()).eval(), tokenizer, base, base_revision
 
 
 def draw(rows: list[dict], count: int, seed: int) -> list[dict]:

@@ -7,6 +7,7 @@ from tqdm.auto import tqdm
 
 from kira.errors import UserError
 from kira.prompt import build_messages, encode_answer, encode_prompt
+from train_space.processes import shared
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,13 @@ def outputs(model, tokenizer, prompts: list[list[int]], adapted: list[bool], dec
     """Token ids of each answer, through its end-of-turn token where one came; with the adapter where `adapted` says so.
 
     Greedy at temperature 0. Answers of a Llama share the decoder's steps; `generate` serves other bases and adapters.
+    Processes share the prompts.
     """
+    return shared(lambda mine: _outputs(model, tokenizer, [prompts[i] for i in mine], [adapted[i] for i in mine],
+                                        decoding, temperature, [seed + i for i in mine]), len(prompts))
+
+
+def _outputs(model, tokenizer, prompts, adapted, decoding, temperature, seeds) -> list[list[int]]:
     from kira.batch import greedy, sampled
     from kira.decoder import Decoder, require_llama
 
@@ -35,7 +42,7 @@ def outputs(model, tokenizer, prompts: list[list[int]], adapted: list[bool], dec
             chosen = [i for i, with_adapter in enumerate(adapted) if with_adapter == side]
             with only_base(model, not side):
                 found = generate(model, tokenizer, [prompts[i] for i in chosen], ends, decoding,
-                                 "tuned" if side else "base", temperature, seed)
+                                 "tuned" if side else "base", temperature, seeds[0])
             for i, ids in zip(chosen, found, strict=True):
                 made[i] = ids
         return made
@@ -43,7 +50,7 @@ def outputs(model, tokenizer, prompts: list[list[int]], adapted: list[bool], dec
     decoder = Decoder(model, slots, max(map(len, prompts)) + decoding.max_new_tokens)
     with tqdm(total=len(prompts), desc="answers", unit="row") as bar:
         if temperature:
-            return sampled(decoder, prompts, adapted, decoding.max_new_tokens, ends, temperature, seed, bar.update)
+            return sampled(decoder, prompts, adapted, decoding.max_new_tokens, ends, temperature, seeds, bar.update)
         return greedy(decoder, prompts, adapted, decoding.max_new_tokens, ends, bar.update)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tqdm.auto import tqdm
 
+from train_space.processes import shared
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -26,8 +28,13 @@ class Passage:
 def nll(model, pad: int, passages: list[Passage], batch_size: int, description: str) -> list[float]:
     """Sum over each target's tokens of -log p given all before them; in float32 whatever the weights are.
 
-    `model`: causal, PEFT or not. Passages share at least a token; `batch_size` tails are read at a time.
+    `model`: causal, PEFT or not. Passages share at least a token; `batch_size` tails are read at a time. Processes
+    share the passages, neighbours together.
     """
+    return shared(lambda mine: _nll(model, pad, [passages[i] for i in mine], batch_size, description), len(passages))
+
+
+def _nll(model, pad, passages, batch_size, description) -> list[float]:
     import torch
 
     sums = [0.0] * len(passages)

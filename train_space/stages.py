@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from train_space import processes
 from train_space.files import read_json, sha256, write_json
 from train_space.recipe import Recipe, as_dict
 
@@ -40,7 +41,8 @@ def recorded(run_dir: Path, recipe: Recipe, stage: str, inputs: dict):
     learnt = {"outputs": []}
     start = time.perf_counter()
     yield learnt
-    record(run_dir, recipe, stage, inputs, learnt, time.perf_counter() - start)
+    if processes.is_main():
+        record(run_dir, recipe, stage, inputs, learnt, time.perf_counter() - start)
 
 
 def record(run_dir: Path, recipe: Recipe, stage: str, inputs: dict, learnt: dict, wall_time_s: float) -> None:

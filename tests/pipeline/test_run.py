@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.conftest import push
+from tests.pipeline.conftest import ROOT, push
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +235,49 @@ def test_full_disk_leaves_the_old_files(finished, hub, tiny_recipe, tmp_path):
     assert done.returncode == 1 and "disk is full" in done.stderr, done.stderr
     assert (tmp_path / "tiny" / "evaluation" / "metrics.json").read_bytes() == before
     assert not list((tmp_path / "tiny" / "evaluation").glob(".*.tmp"))
+
+
+def launched(hub, *arguments):
+    """A finished `accelerate launch -m train_space ARGUMENTS` of two processes on this CPU."""
+    return hub.python("-m", "accelerate.commands.launch", "--config_file", ROOT / "recipes" / "accelerate" / "ddp.yaml",
+                      "-m", "train_space", *arguments, OMP_NUM_THREADS="1", ACCELERATE_USE_CPU="true")
+
+
+def test_two_processes_measure_what_one_does(finished, hub, tiny_recipe, tmp_path):
+    run_dir, _, _ = finished
+    shutil.copytree(run_dir, tmp_path / "tiny")
+    shutil.rmtree(tmp_path / "tiny" / "evaluation")
+    done = launched(hub, "evaluate", "--recipe", tiny_recipe, "--work", tmp_path)
+    assert done.stdout.count("evaluate   ...") == 1
+    for name in ("answers.jsonl", "probe_answers.jsonl"):
+        one, two = ([json.loads(line) for line in (folder / "evaluation" / name).open()]
+                    for folder in (run_dir, tmp_path / "tiny"))
+        assert numbers_apart(one) == numbers_apart(two)
+        assert [n for _, n in numbers_of(two)] == pytest.approx([n for _, n in numbers_of(one)], rel=1e-5)
+
+
+def test_two_processes_do_the_whole_job(hub, tiny_recipe, tmp_path):
+    options = "--set", "adapter_repo=joint-lora", "--set", "dataset_repo=joint-split"
+    done = launched(hub, "run", "--recipe", tiny_recipe, "--work", tmp_path, *options)
+    assert done.stdout.count("/kira/joint-lora/tree/v1\n") == 1 and "Traceback" not in done.stderr
+    learnt = json.loads((tmp_path / "tiny" / "recipe.json").read_text())["stages"]
+    assert set(learnt) == {"prepare", "train", "evaluate"} and learnt["train"]["processes"] == 2
+    again = launched(hub, "run", "--recipe", tiny_recipe, "--work", tmp_path, *options)
+    assert again.stdout.count("unchanged, skipped") == 3
+
+
+def numbers_of(value, path=()):
+    """(path, number) of every number in a JSON value."""
+    if isinstance(value, float):
+        yield path, value
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from numbers_of(inner, (*path, key))
+
+
+def numbers_apart(value):
+    """The JSON value with None for each number that has a fraction."""
+    if isinstance(value, dict):
+        return {key: numbers_apart(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [numbers_apart(inner) for inner in value]
+    return None if isinstance(value, float) else value
