@@ -91,6 +91,7 @@ def train(recipe: Recipe, run_dir: Path, dry_run: bool = False) -> None:
         return
     if _skipped(run_dir, "train", inputs):
         return
+    stages.forget_peak_memory()
     start = time.perf_counter()
     learnt = stage.train(recipe, run_dir, base_revision, inputs)
     from accelerate import PartialState

@@ -4,13 +4,14 @@
 record of the run: every recipe field, revisions, versions, hardware, wall time and peak memory of each stage.
 """
 
+import gc
 import os
 import platform
 import resource
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def recorded(run_dir: Path, recipe: Recipe, stage: str, inputs: dict):
     Nothing is recorded when the stage raises, so that the next run repeats it.
     """
     learnt = {"outputs": []}
+    forget_peak_memory()
     start = time.perf_counter()
     yield learnt
     if processes.is_main():
@@ -64,8 +66,22 @@ def record(run_dir: Path, recipe: Recipe, stage: str, inputs: dict, learnt: dict
     write_json(path, done | {stage: {"inputs": inputs, "outputs": outputs}})
 
 
+def forget_peak_memory() -> None:
+    """Peaks count from here on, without what earlier stages or runs of this process took and can give back.
+
+    Of resident memory only Linux can forget (proc(5), clear_refs).
+    """
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb() -> dict:
-    """Largest memory of this process so far: resident, and allocated on the GPU where there is one."""
+    """Largest memory of this process since `forget_peak_memory`: resident, and on the GPU where there is one."""
     per_mb = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in KiB on Linux
     peak = {"resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // per_mb}
     torch = sys.modules.get("torch")

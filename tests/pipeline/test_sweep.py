@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kira.errors import UserError
-from train_space import sweep
+from train_space import recipe, stages, sweep
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +78,24 @@ def test_a_second_sweep_repeats_nothing_and_says_the_same(swept, hub):
     assert {p: p.read_bytes() for p in (folder / "results").rglob("*") if p.is_file()} == before
 
 
+def test_a_run_s_peak_memory_is_not_that_of_the_run_before(tiny_recipe, tmp_path):
+    peaks = []
+    for name, size in (("large", 400_000_000), ("small", 1000)):
+        made = recipe.load(str(tiny_recipe), {"name": name})
+        with stages.recorded(tmp_path / name, made, "prepare", {}):
+            bytearray(size)
+        peaks.append(json.loads((tmp_path / name / "recipe.json").read_text())["stages"]["prepare"]["peak_memory_mb"])
+    assert peaks[0]["resident"] - peaks[1]["resident"] > 300
+
+
 @pytest.mark.slow
 def test_a_run_from_its_kept_recipe_has_the_same_loss_curve(swept, hub, tmp_path):
     folder, _ = swept
     kept = json.loads((folder / "results" / "runs" / "rates" / "fast-2" / "recipe.json").read_text())["recipe"]
-    recipe = tmp_path / "again.yaml"
-    recipe.write_text(yaml.safe_dump(kept), "utf-8")
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(kept), "utf-8")
     for stage in ("prepare", "train"):
-        hub.kira(stage, "--recipe", recipe, "--work", tmp_path)
+        hub.kira(stage, "--recipe", path, "--work", tmp_path)
     logs = [(run / "train" / "log.jsonl").read_text() for run in (tmp_path / "fast-2", folder / "work/rates/fast-2")]
     assert logs[0] == logs[1] and "eval_loss" in logs[0]
 
