@@ -43,7 +43,7 @@ def delta_plot(metrics: dict) -> Plot | None:
     if not points:
         return None
     limit = min(WIDEST, max(max(abs(p["low"]), abs(p["high"])) for p in points) or 1.0)
-    left, right, row = 158, 62, 26
+    left, right, row = 172, 62, 26
 
     def x(value):
         return left + (max(-limit, min(limit, value)) + limit) / (2 * limit) * (WIDTH - left - right)
@@ -62,7 +62,7 @@ def delta_plot(metrics: dict) -> Plot | None:
             f'<line x1="{x(p["low"]):.1f}" x2="{x(p["high"]):.1f}" y1="{y}" y2="{y}" stroke-width="2"/>'
             + "".join(_arrow(x(v), y, 1 if v > 0 else -1) for v in (p["low"], p["high"]) if abs(v) > limit)
             + (f'<circle cx="{x(p["change"]):.1f}" cy="{y}" r="4"/>' if abs(p["change"]) <= limit else "") + "</g>")
-    return Plot("Change against the base in per cent, with 95 % intervals", bottom + 24, "".join(parts),
+    return Plot("Change against the base, with 95 % intervals", bottom + 24, "".join(parts),
                 "Grey: no significant change. Arrow: beyond the scale. Whether more is better depends on the metric.")
 
 
