@@ -50,8 +50,8 @@ def check_rest(folder: Path, manifest: dict, texts: list[dict]) -> str:
     """Makes card and plots of the files in `folder` again; says what was compared, or why it could not be.
 
     Lines with a number, in bold (the warnings) or in a code block must be the same; words elsewhere may be mended.
-    `texts`: the answered rows. Raises UserError for the first line that differs, is missing or was added, and for a plot
-    of other figures.
+    `texts`: the answered rows. Raises UserError for the first line that differs, is missing or was added, and for a
+    plot of other figures.
     """
     if not texts:
         return "the rest of it was not compared: it quotes texts that are not here"

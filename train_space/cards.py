@@ -5,14 +5,12 @@ again.
 """
 
 import hashlib
-import re
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 
 from kira import figures, plots, prompt
-from train_space import doses, failures
+from train_space import doses, failures, licences, template
 from train_space.files import read_json, read_json_lines, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,15 +42,12 @@ def render_card(stage: Path, rows: dict[str, dict]) -> str:
     metrics, manifest, record, earlier = (read_json(stage / f"{n}.json") for n in (
         "metrics", "manifest", "recipe", "releases"))
     answers, repo = read_json_lines(stage / "answers.jsonl"), manifest["card"]["repo"]
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
+    return template.render(
+        TEMPLATE, front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"], earlier=earlier,
         rows=figures.comparison_rows(metrics), others=figures.other_rows(metrics), training=record["stages"]["train"],
         retention=retention(metrics), safety=safety(metrics), failures=failures.failures(answers, rows),
-        licences=licences(repo, record), plots=[p.name for p in sorted(stage.glob("*.svg"))],
+        licences=licences.licences(repo, record), plots=[p.name for p in sorted(stage.glob("*.svg"))],
         origins=record["stages"]["prepare"]["origins"], citation=yaml.safe_load(CITATION.read_text("utf-8")),
         system_prompt=prompt.SYSTEM_PROMPT,
     )
@@ -61,8 +56,8 @@ def render_card(stage: Path, rows: dict[str, dict]) -> str:
 def made_by() -> str:
     """Digest of what a card is made with: for a card made with something else there is no saying what it should be."""
     digest = hashlib.sha256()
-    for path in (TEMPLATE, CITATION, *(Path(module.__file__) for module in (figures, plots, prompt, doses, failures)),
-                 Path(__file__)):
+    for path in (TEMPLATE, CITATION, *(Path(module.__file__) for module in (
+            figures, plots, prompt, doses, failures, licences, template)), Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -104,21 +99,6 @@ def _row(metrics: dict, part: str, metric: str) -> dict | None:
         found = [r for r in figures.other_rows(metrics)
                  if (r["runs"], r["slice"], r["metric"]) == ("base -> tuned", part, metric)]
     return found[0] if found else None
-
-
-def licences(repo: str, record: dict) -> list[dict]:
-    """{"what", "name", "licence", "link", "share_alike"} of adapter, base and each source of its data."""
-    recipe = record["recipe"]
-    found = [("adapter", repo, recipe["adapter_licence"], ""),
-             ("base", record["base"]["repo"], recipe["base_licence"], "")]
-    found += [("data", o["id"], o["licence"], o["licence_link"]) for o in record["stages"]["prepare"]["origins"]]
-    return [{"what": what, "name": name, "licence": licence or "not stated in the recipe; see its repository",
-             "link": link, "share_alike": is_share_alike(licence)} for what, name, licence, link in found]
-
-
-def is_share_alike(licence: str) -> bool:
-    """The licence wants what is made of the work to bear the same licence: Creative Commons SA, GFDL, ODbL."""
-    return bool(re.search(r"(^|[ -])sa([ -]|$)|share-?alike|gfdl|odbl", licence.lower()))
 
 
 def card_data(repo: str, metrics: dict, manifest: dict, record: dict):
