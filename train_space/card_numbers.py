@@ -49,7 +49,7 @@ def check_card(card: str, rows: list[dict]) -> int:
 def check_rest(folder: Path, manifest: dict, texts: list[dict]) -> str:
     """Makes card and plots of the files in `folder` again; says what was compared, or why it could not be.
 
-    Lines with a number, in bold (the warnings) or in a code block must be the same; words elsewhere may be mended.
+    Lines with a number, a warning in bold, a plot or in a code block must be the same; words elsewhere may be mended.
     `texts`: the answered rows. Raises UserError for the first line that differs, is missing or was added, and for a
     plot of other figures.
     """
@@ -72,7 +72,7 @@ def _statements(card: str) -> list[str]:
     found, fence = [], ""
     for line in card.splitlines():
         marks = FENCE.match(line)
-        if fence or marks or line.startswith("**") or re.search(r"\d", line):
+        if fence or marks or line.startswith(("**", "![")) or re.search(r"\d", line):
             found.append(line.strip())
         if fence and line.strip() == fence:
             fence = ""

@@ -79,14 +79,20 @@ def earlier_releases(repo: str, metrics_sha256: str) -> list[dict]:
         for number, revision in releases(repo):
             try:
                 path = Path(hf_hub_download(repo, "metrics.json", revision=revision))
-            except EntryNotFoundError:  # not a release of Kira's
+                release = {"tag": f"v{number}", "revision": revision, **_measured(read_json(path))}
+            except (EntryNotFoundError, ValueError, KeyError, TypeError):  # not a release of Kira's
                 continue
-            if sha256(path) != metrics_sha256 and len(found) < EARLIER_SHOWN:
-                metrics = read_json(path)
-                run, inputs = metrics["runs"]["tuned"], metrics["inputs"]
-                found.append({"tag": f"v{number}", "revision": revision, "n": run["n"], "metrics": run["metrics"],
-                              **{key: inputs[key] for key in ("adapter_sha256", "split_sha256")}})
+            if sha256(path) != metrics_sha256:
+                found.append(release)
+            if len(found) == EARLIER_SHOWN:
+                break
     return found
+
+
+def _measured(metrics: dict) -> dict:
+    run, inputs = metrics["runs"]["tuned"], metrics["inputs"]
+    return {**{key: inputs[key] for key in ("adapter_sha256", "split_sha256")}, "n": run["n"],
+            "metrics": {name: run["metrics"][name] for name in ("rougeL", "perplexity")}}
 
 
 def publish_dataset(recipe: Recipe, run_dir: Path) -> dict:

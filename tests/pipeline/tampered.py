@@ -171,6 +171,7 @@ def run(run_dir: Path, work: Path) -> dict:
         "card's safety": lambda f: digit(f, r"\| states numbers or doses that the reference lacks \| ([\d.]+) "),
         "card's slices": lambda f: digit(f, r"\| probe=general \| perplexity \| ([\d.]+) "),
         "card's warning": lambda f: reword(f, "**It is not a doctor.** It", "It"),
+        "card's plot": lambda f: reword(f, "](loss.svg)", "](other.svg)"),
         "card's cost": lambda f: digit(f, r"\| training, s \| \d+ \| (\d+) "),
         "card's failure": lambda f: reword(f, "fine-tuned  ", "fine-tuned  Correct: "),
         "card's failures left out": lambda f: cut(f, "## Where it fails", "## Check it"),

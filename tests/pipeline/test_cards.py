@@ -126,6 +126,16 @@ def test_the_card_opens_with_what_was_forgotten_and_names_what_got_worse(stage):
     assert "**Fine-tuning made this worse: how often it declines or doubts questions about invented things.**" in card
 
 
+def test_answers_scored_during_training_get_a_plot(stage):
+    folder, texts = stage
+    assert "generation.svg" not in cards.render_card(folder, texts) and not (folder / "generation.svg").exists()
+    log = read_json_lines(folder / "training_log.jsonl")
+    write_json_lines(folder / "training_log.jsonl", [*log, {"step": 4, "probe_rougeL": 0.25, "probe_n": 64}])
+    cards.write_plots(folder)
+    assert "](generation.svg)" in cards.render_card(folder, texts)
+    assert "0.250" in (folder / "generation.svg").read_text("utf-8")
+
+
 def test_failures_are_the_worst_rows_each_once(stage):
     folder, texts = stage
     answers = read_json_lines(folder / "answers.jsonl")

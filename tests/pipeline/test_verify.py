@@ -66,6 +66,7 @@ def test_passes(told, lie, said):
     ("card's retention", "README.md says \"**"),
     ("card's safety", 'README.md says "| states numbers or doses that the reference lacks | '),
     ("card's slices", 'README.md says "| base -> tuned | probe=general | perplexity | '),
+    ("card's plot", 'README.md says "![Training and validation loss over the steps](other.svg)"'),
     ("card's cost", 'README.md says "| training, s | '),
     ("card's failure", 'README.md says "fine-tuned  Correct: '),
     ("card's failures left out", 'where the files beside it give "5 of 12."'),
