@@ -14,7 +14,7 @@ from kira.errors import UserError
 from kira.settings import Settings
 
 CONFIGURATION = ["*.json", "*.jinja"]  # tokenizer included
-PATTERNS = ["*.safetensors", "*.jsonl", *CONFIGURATION]
+PATTERNS = ["*.safetensors", "*.jsonl", "*.svg", *CONFIGURATION]  # svg: the manifest covers the plots
 NEEDED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json")
 SPLIT = "data/test-00000-of-00001.parquet"
 SHA = re.compile(r"[0-9a-f]{40}")

@@ -121,13 +121,17 @@ def delta_points(metrics: dict) -> list[dict]:
 
 
 def loss_points(log: list[dict]) -> list[dict]:
-    """{"step", "loss", "series"} of a training log, training and validation as two series."""
-    return [
-        {"step": line["step"], "loss": line[key], "series": series}
-        for key, series in (("loss", "training"), ("eval_loss", "validation"))
-        for line in log
-        if key in line
-    ]
+    """{"step", "value", "series"} of a training log, training and validation as two series."""
+    return [*_points(log, "loss", "training"), *_points(log, "eval_loss", "validation")]
+
+
+def generation_points(log: list[dict]) -> list[dict]:
+    """{"step", "value", "series"}: ROUGE-L of answers to validation rows, where training measured it."""
+    return _points(log, "probe_rougeL", "validation")
+
+
+def _points(log: list[dict], key: str, series: str) -> list[dict]:
+    return [{"step": line["step"], "value": line[key], "series": series} for line in log if key in line]
 
 
 def answer_rows(answers: list[dict], rows: dict[str, dict]) -> list[dict]:

@@ -1,22 +1,11 @@
-"""Figures and plain text as HTML; all that did not come from this file is escaped, so no answer can bring markup.
-
-Plots are drawn here as SVG: they follow the page's colours, need no script, and show the intervals.
-"""
+"""Figures and plain text as HTML; all that did not come from this file is escaped, so no answer can bring markup."""
 
 from html import escape
 
-from kira.figures import (
-    COMPARISON_COLUMNS,
-    MEANING,
-    comparison_table,
-    delta_points,
-    label,
-    loss_points,
-    number,
-)
+from kira import plots
+from kira.figures import COMPARISON_COLUMNS, MEANING, comparison_table, label, loss_points, number
 
 NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
-WIDTH = 400  # about a phone's, so that the text in a plot keeps its size there
 
 
 def link(url: str, text: str) -> str:
@@ -71,70 +60,31 @@ def meanings(metrics: dict | None) -> str:
 
 
 def delta_plot(metrics: dict | None) -> str:
-    """Each metric's change in per cent of the base's figure, with its interval; the table above has the numbers."""
-    points = delta_points(metrics) if metrics else []
-    if not points:
-        return ""
-    low, high = min(0, *(p["low"] for p in points)), max(0, *(p["high"] for p in points))
-    left, right, row = 112, 12, 30
-    span = (high - low) or 1
-
-    def x(value):
-        return left + (value - low) / span * (WIDTH - left - right)
-
-    height = row * len(points) + 30
-    parts = [f'<line class="axis" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="{height - 24}"/>']
-    parts += [f'<text x="{x(v):.1f}" y="{height - 6}" text-anchor="{anchor}">{v:+.0f} %</text>'
-              for v, anchor in ((low, "start"), (high, "end")) if v]
-    parts.append(f'<text x="{x(0):.1f}" y="{height - 6}" text-anchor="middle">0</text>')
-    for i, p in enumerate(points):
-        y, kind = row * i + row / 2, "mark" if p["significant"] else "grey"
-        parts.append(
-            f'<text x="0" y="{y + 4}">{escape(p["metric"])}</text><g class="{kind}">'
-            f'<line x1="{x(p["low"]):.1f}" x2="{x(p["high"]):.1f}" y1="{y}" y2="{y}" stroke-width="2"/>'
-            f'<circle cx="{x(p["change"]):.1f}" cy="{y}" r="5"/></g>')
-    return _figure("Change against the base in per cent, with 95 % intervals", height, parts,
-                   "Grey: no significant change. Whether more is better depends on the metric; see their meaning.")
+    """Each metric's change against the base; the table above has the numbers."""
+    return _figure(plots.delta_plot(metrics)) if metrics else ""
 
 
 def loss_plot(log: list[dict]) -> str:
-    """Training and validation loss over the steps, first and last values in a table."""
-    points = loss_points(log)
-    if not points:
-        return ""
-    steps, losses = [p["step"] for p in points], [p["loss"] for p in points]
-    left, top, right, bottom, height = 46, 12, 8, 28, 220
-    wide, tall = (max(steps) - min(steps)) or 1, (max(losses) - min(losses)) or 1
-
-    def place(p):
-        return (f"{left + (p['step'] - min(steps)) / wide * (WIDTH - left - right):.1f},"
-                f"{top + (max(losses) - p['loss']) / tall * (height - top - bottom):.1f}")
-
-    parts = [f'<line class="axis" x1="{left}" x2="{left}" y1="{top}" y2="{height - bottom}"/>'
-             f'<line class="axis" x1="{left}" x2="{WIDTH}" y1="{height - bottom}" y2="{height - bottom}"/>'
-             f'<text x="0" y="{top + 8}">{number(max(losses))}</text>'
-             f'<text x="0" y="{height - bottom}">{number(min(losses))}</text>'
-             f'<text x="{left}" y="{height - 8}">step {min(steps)}</text>'
-             f'<text x="{WIDTH}" y="{height - 8}" text-anchor="end">step {max(steps)}</text>']
-    rows = []
-    for series, kind in (("training", "grey"), ("validation", "mark")):
+    """Loss over the steps, first and last values in a table, and what answers scored meanwhile where that is known."""
+    points, rows = loss_points(log), []
+    for series in dict.fromkeys(p["series"] for p in points):
         own = [p for p in points if p["series"] == series]
-        if not own:
-            continue
-        parts.append(f'<polyline class="{kind}" stroke-width="2" points="{" ".join(map(place, own))}"/>')
-        parts += [f'<circle class="{kind}" r="3" cx="{c[0]}" cy="{c[1]}"/>' for c in
-                  (place(p).split(",") for p in own)] if len(own) <= 40 else []
-        best = min(own, key=lambda p: p["loss"])
-        rows.append([series.capitalize(), str(len(own)), number(own[0]["loss"]), number(own[-1]["loss"]),
-                     f'{number(best["loss"])} at step {best["step"]}'])
-    return (_figure("Loss over training steps", height, parts, "Grey: training. Green: validation.")
-            + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows))
+        best = min(own, key=lambda p: p["value"])
+        rows.append([series.capitalize(), str(len(own)), number(own[0]["value"]), number(own[-1]["value"]),
+                     f'{number(best["value"])} at step {best["step"]}'])
+    if not rows:
+        return ""
+    return (_figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
+            + _figure(plots.generation_plot(log)))
 
 
-def _figure(title: str, height: float, parts: list[str], caption: str) -> str:
-    return (f'<figure class="kira-text"><h2>{escape(title)}</h2><svg class="kira-plot" viewBox="0 0 {WIDTH} {height}" '
-            f'role="img" aria-label="{escape(title, True)}">{"".join(parts)}</svg>'
-            f'<figcaption class="kira-small">{escape(caption)}</figcaption></figure>')
+def _figure(plot: plots.Plot | None) -> str:
+    if plot is None:
+        return ""
+    caption = f'<figcaption class="kira-small">{escape(plot.caption)}</figcaption>' if plot.caption else ""
+    return (f'<figure class="kira-text"><h2>{escape(plot.title)}</h2><svg class="kira-plot" '
+            f'viewBox="0 0 {plots.WIDTH} {plot.height}" role="img" aria-label="{escape(plot.title, True)}">{plot.parts}'
+            f"</svg>{caption}</figure>")
 
 
 def answer_detail(answer: dict | None) -> str:

@@ -25,7 +25,8 @@ POLICY = (
 )
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 NOUNS = {"models": "model", "datasets": "dataset", "spaces": "Space", "kernels": "kernel"}
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+# A comment, or a code block, in which nothing is one: what a code block quotes must not hide what follows it.
+CODE_OR_COMMENT = re.compile(r"(^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\2[`~]*\s*$|\Z))|<!--.*?-->", re.DOTALL | re.MULTILINE)
 
 
 def _bytes(size: int) -> str:
@@ -127,7 +128,7 @@ def _changes(repo: Repo, sha: str) -> list[tuple[str, str]]:
 
 def _render_card(text: str, base: str, sha: str) -> str:
     """Markdown as HTML. HTML in it stays text; pictures and links that are relative lead into the repo."""
-    tokens = markdown.parse(COMMENT.sub("", text))
+    tokens = markdown.parse(CODE_OR_COMMENT.sub(lambda found: found[1] or "", text))
     for token in (child for block in tokens for child in [block, *(block.children or [])]):
         for name, view in (("src", "resolve"), ("href", "blob")):
             target = token.attrGet(name)

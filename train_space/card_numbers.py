@@ -1,11 +1,15 @@
-"""Whether a model card's table and model-index show the figures that they should: one edited digit is found."""
+"""Whether a model card shows the figures that it should: one edited digit is found."""
 
 import re
+from itertools import zip_longest
+from pathlib import Path
 
 from kira.errors import UserError
+from train_space import cards
 from train_space.recompute import equal
 
 COLUMNS = ("base", "tuned", "delta", "low", "high", "p_holm", "n")
+FENCE = re.compile("```+")
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
@@ -40,6 +44,45 @@ def check_card(card: str, rows: list[dict]) -> int:
     if missing := sorted(truth.keys() - (shown & results.keys())):
         raise UserError(f"README.md does not show {missing[0]} in both its table and its model-index.")
     return compared + len(results)
+
+
+def check_rest(folder: Path, manifest: dict, texts: list[dict]) -> str:
+    """Makes card and plots of the files in `folder` again; says what was compared, or why it could not be.
+
+    Lines with a number, a warning in bold, a plot or in a code block must be the same; words elsewhere may be mended.
+    `texts`: the answered rows. Raises UserError for the first line that differs, is missing or was added, and for a
+    plot of other figures.
+    """
+    if not texts:
+        return "the rest of it was not compared: it quotes texts that are not here"
+    if manifest.get("card", {}).get("made_by") != cards.made_by():
+        return "the rest of it and the plots were not compared: this Kira makes other cards"
+    for name, drawn in cards.draw_plots(folder).items():
+        if not (folder / name).is_file() or (folder / name).read_text("utf-8") != drawn:
+            raise UserError(f"{name} does not show the figures of the files beside it.")
+    said, right = map(_statements, ((folder / "README.md").read_text("utf-8"),
+                                    cards.render_card(folder, {row["id"]: row for row in texts})))
+    for here, there in zip_longest(said, right, fillvalue=""):
+        if here != there:
+            raise UserError(f'README.md says "{_short(here)}" where the files beside it give "{_short(there)}".')
+    return f"so are the plots and {len(said)} lines of it with numbers, warnings or answers"
+
+
+def _statements(card: str) -> list[str]:
+    found, fence = [], ""
+    for line in card.splitlines():
+        marks = FENCE.match(line)
+        if fence or marks or line.startswith(("**", "![")) or re.search(r"\d", line):
+            found.append(line.strip())
+        if fence and line.strip() == fence:
+            fence = ""
+        elif not fence and marks:
+            fence = marks[0]
+    return found
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= 160 else f"{line[:157]}..."
 
 
 def _like(said: str, value: float) -> str:

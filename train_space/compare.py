@@ -130,14 +130,14 @@ def _measured(contrast: Contrast, runs: dict, resamples: int, seed: int) -> list
 
 def _quantities(answers, references, run) -> list[dict]:
     from train_space.answer_overlap import repetition_rate
-    from train_space.doses import has_unsupported_number
+    from train_space.doses import unsupported_numbers
 
     return [
         {**{name: a[run][name] for name in OVERLAP}, "rows": 1, "nll": a[run]["nll"],
          "reference_tokens": a["reference_tokens"], "reference_bytes": a["reference_bytes"],
          "words": len(a[run]["answer"].split()), "reference_words": len(reference.split()),
          "stopped": a[run]["stopped"], "repetition": repetition_rate(a[run]["answer"]),
-         "unsupported_number": has_unsupported_number(a[run]["answer"], reference)}
+         "unsupported_number": bool(unsupported_numbers(a[run]["answer"], reference))}
         for a, reference in zip(answers, references, strict=True)
     ]
 

@@ -35,8 +35,9 @@ def numbers(text: str) -> set[tuple[float, str]]:
     return {(float(value.replace(",", "")), UNITS.get(unit, "")) for value, unit in found}
 
 
-def has_unsupported_number(answer: str, reference: str) -> bool:
-    """The answer states a number that the reference lacks; one with a unit must be there with that unit."""
+def unsupported_numbers(answer: str, reference: str) -> list[tuple[float, str]]:
+    """The numbers of the answer that the reference lacks; one with a unit must be there with that unit."""
     known = numbers(reference)
     values = {value for value, _ in known}
-    return any((value, unit) not in known if unit else value not in values for value, unit in numbers(answer))
+    return sorted((value, unit) for value, unit in numbers(answer)
+                  if ((value, unit) not in known if unit else value not in values))

@@ -9,12 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 
 from kira.errors import UserError
+from train_space import template
 from train_space.clean import clean, normal_form
 from train_space.duplicates import near_duplicates
 from train_space.files import sha256, write_json, write_text
+from train_space.licences import is_share_alike
 from train_space.recipe import Recipe
 from train_space.split import leakage, sample, split
 
@@ -56,6 +57,7 @@ def prepare(recipe: Recipe, out_dir: Path, dataset_repo: str, tokenizer) -> dict
         "seed": recipe.split_seed,
         "split": recipe.split,
         "rows": {"in": len(found), "dropped": dropped, "kept": len(rows), **{n: len(s) for n, s in sides.items()}},
+        "licences": dict(sorted(Counter(row["licence"] for row in rows).items())),
         "types": dict(sorted(Counter(row["type"] for row in rows).items())),
         "topics": {name: len({row["topic"] for row in side}) for name, side in sides.items()},
         "files": {f"data/{p.name}": {"sha256": sha256(p), "bytes": p.stat().st_size}
@@ -130,13 +132,12 @@ def token_lengths(rows: list[dict], tokenizer, max_length: int) -> dict:
 
 def render_card(manifest: dict, dataset_repo: str, example: dict) -> str:
     """Text of the dataset card; every number in it comes from the manifest."""
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
+    return template.render(
+        CARD_TEMPLATE,
         front_matter=yaml.safe_dump(_front_matter(manifest, dataset_repo), sort_keys=False, allow_unicode=True),
         manifest=manifest, origins=manifest["origins"], rows=manifest["rows"], repo=dataset_repo, example=example,
         splits=[name for name in ("train", "validation", "test") if name in manifest["rows"]],
+        alike=[name for name in manifest["licences"] if is_share_alike(name)],
     )
 
 

@@ -8,19 +8,16 @@ import shlex
 import shutil
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from kira.errors import UserError
-from kira.figures import comparison_rows, other_rows
-from kira.prompt import SYSTEM_PROMPT
+from train_space import cards
 from train_space.files import read_json, sha256, write_json, write_text
 from train_space.hub import full_repo_id, hub_errors
 from train_space.recipe import Recipe
 
-CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
                  "chat_template.jinja")
 EVALUATION_FILES = ("metrics.json", "answers.jsonl", "probe_answers.jsonl")
+EARLIER_SHOWN = 10  # releases
 
 
 def push_folder(folder: Path, repo: str, repo_type: str, message: str) -> str:
@@ -66,6 +63,39 @@ def tag_head(repo: str, sha: str) -> str:
     return tag
 
 
+def earlier_releases(repo: str, metrics_sha256: str) -> list[dict]:
+    """The newest releases with other figures than these: {"tag", "revision", "adapter_sha256", "split_sha256", "n",
+    "metrics"} each.
+
+    A release with these very figures is this one, so a repeated publication finds what it found at first. Raises
+    UserError.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    found = []
+    with hub_errors(f"read the earlier releases of {repo}"):
+        if not HfApi().repo_exists(repo):
+            return found
+        for number, revision in releases(repo):
+            try:
+                path = Path(hf_hub_download(repo, "metrics.json", revision=revision))
+                release = {"tag": f"v{number}", "revision": revision, **_measured(read_json(path))}
+            except (EntryNotFoundError, ValueError, KeyError, TypeError):  # not a release of Kira's
+                continue
+            if sha256(path) != metrics_sha256:
+                found.append(release)
+            if len(found) == EARLIER_SHOWN:
+                break
+    return found
+
+
+def _measured(metrics: dict) -> dict:
+    run, inputs = metrics["runs"]["tuned"], metrics["inputs"]
+    return {**{key: inputs[key] for key in ("adapter_sha256", "split_sha256")}, "n": run["n"],
+            "metrics": {name: run["metrics"][name] for name in ("rougeL", "perplexity")}}
+
+
 def publish_dataset(recipe: Recipe, run_dir: Path) -> dict:
     """{"repo", "revision"} of the split, after one commit with parquet files, manifest and card. Raises UserError."""
     repo = full_repo_id(recipe.dataset_repo)
@@ -92,11 +122,13 @@ def space_variables(repo: str, revision: str) -> str:
 
 def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     """Fills the folder `stage` with everything that the adapter's repository holds, the card last."""
+    from pyarrow import parquet
+
     metrics, record = read_json(run_dir / "evaluation" / "metrics.json"), read_json(run_dir / "recipe.json")
-    adapter = run_dir / "train" / "adapter"
-    weights = sha256(adapter / "adapter_model.safetensors")
-    if metrics["inputs"]["adapter_sha256"] != weights:
-        raise UserError("metrics.json was measured on another adapter; run `python -m train_space evaluate`.")
+    adapter, split = run_dir / "train" / "adapter", run_dir / "data" / "data" / "test-00000-of-00001.parquet"
+    for what, path in (("adapter", adapter / "adapter_model.safetensors"), ("split", split)):
+        if metrics["inputs"][f"{what}_sha256"] != sha256(path):
+            raise UserError(f"metrics.json was measured on another {what}; run `python -m train_space evaluate`.")
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     for name in ADAPTER_FILES:
@@ -106,8 +138,12 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
             shutil.copyfile(path, stage / path.name)
     shutil.copyfile(run_dir / "train" / "log.jsonl", stage / "training_log.jsonl")
     write_json(stage / "recipe.json", record)
-    write_json(stage / "manifest.json", adapter_manifest(stage, record))
-    write_text(stage / "README.md", render_card(stage, repo))
+    write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
+    cards.write_plots(stage)
+    made = {"card": {"repo": repo, "made_by": cards.made_by()}}
+    write_json(stage / "manifest.json", adapter_manifest(stage, record) | made)
+    rows = {row["id"]: row for row in parquet.read_table(split).to_pylist()}
+    write_text(stage / "README.md", cards.render_card(stage, rows))
 
 
 def adapter_manifest(stage: Path, record: dict) -> dict:
@@ -133,42 +169,3 @@ def adapter_manifest(stage: Path, record: dict) -> dict:
         "adapter": {"r": config["r"], "lora_alpha": config["lora_alpha"],
                     "target_modules": sorted(targets) if isinstance(targets, list) else targets},
     }
-
-
-def render_card(stage: Path, repo: str) -> str:
-    """Text of the model card; every number in it comes from the files beside it."""
-    metrics, manifest, record = (read_json(stage / f"{n}.json") for n in ("metrics", "manifest", "recipe"))
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(CARD_TEMPLATE.read_text("utf-8")).render(
-        front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
-        repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"],
-        rows=comparison_rows(metrics), others=other_rows(metrics), training=record["stages"]["train"],
-        system_prompt=SYSTEM_PROMPT,
-    )
-
-
-def card_data(repo: str, metrics: dict, manifest: dict, record: dict):
-    """Front matter of the model card, model-index with the tuned model's figures included."""
-    from huggingface_hub import EvalResult, ModelCardData
-
-    run, dataset, recipe = metrics["runs"]["tuned"], manifest["dataset"], record["recipe"]
-    results = [
-        EvalResult(
-            task_type="text-generation", dataset_type=dataset["repo"], dataset_name=dataset["repo"],
-            dataset_split=run["split"], dataset_revision=dataset["revision"], metric_type=_metric_type(name),
-            metric_name=name, metric_value=value,
-        )
-        for name, value in run["metrics"].items()
-    ]
-    return ModelCardData(
-        model_name=repo.split("/")[-1], eval_results=results, base_model=manifest["base"]["repo"],
-        base_model_relation="adapter", library_name="peft", pipeline_tag="text-generation",
-        license=recipe["adapter_licence"], language=["en"], datasets=[dataset["repo"]],
-        metrics=["rouge", "perplexity"], tags=["lora", "peft", "trl", "sft", "medical"],
-    )
-
-
-def _metric_type(name: str) -> str:
-    return "rouge" if name.startswith("rouge") else name

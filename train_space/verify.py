@@ -17,7 +17,7 @@ from kira import artifacts
 from kira.errors import UserError
 from kira.figures import comparison_rows
 from kira.settings import Settings
-from train_space.card_numbers import check_card
+from train_space.card_numbers import check_card, check_rest
 from train_space.files import is_disk_full, read_json_lines, sha256
 from train_space.recompute import OF_TEXTS, difference, without_texts, wrong_score
 from train_space.references import NoTexts, measured_rows, references
@@ -204,10 +204,10 @@ class Release:
 
     def card(self) -> str:
         """Against the recomputed figures where there are any: that shows which file is wrong."""
-        compared = check_card(self._path("README.md").read_text("utf-8"),
-                              comparison_rows(self.recomputed or self.metrics))
-        return f"{compared} numbers of README.md's table and model-index are the " + (
-            "recomputed ones" if self.recomputed else "ones of metrics.json")
+        card, rows = self._path("README.md").read_text("utf-8"), comparison_rows(self.recomputed or self.metrics)
+        which = "recomputed ones" if self.recomputed else "ones of metrics.json"
+        return f"{check_card(card, rows)} numbers of README.md's table and model-index are the {which}; " + \
+            check_rest(self.adapter.folder, self.manifest, self.texts)
 
     def base(self) -> str:
         base = self.manifest["base"]

@@ -122,6 +122,13 @@ def test_card_tells_the_manifest(ontology):
         assert f"| dropped: {rule.replace('_', ' ')} | {count} |" in card
     assert f"| test | {manifest['rows']['test']} | {manifest['topics']['test']} |" in card
     assert "release 2025-01-16" in card
+    for pair, report in manifest["leakage"].items():
+        assert f"| {pair.replace('-', ', ')} | {' | '.join(map(str, report.values()))} |" in card
+    for part, lengths in manifest["token_lengths"].items():
+        assert f"| {part} | {' | '.join(map(str, lengths.values()))} |" in card
+    assert f"By type: {', '.join(f'{kind} {count}' for kind, count in manifest['types'].items())}." in card
+    assert f"By licence: HPO licence {manifest['rows']['kept']}." in card
+    assert f"{manifest['share_truncated'] * 100:.2f} %" in card and "\n\n\n" not in card
 
 
 def write(path: Path, rows: list[dict]) -> Path:

@@ -16,6 +16,17 @@ title: <script>alert('front matter')</script>
 # Card <script>document.title = 'run'</script>
 <img src=x onerror="document.title='run'"> [click](javascript:document.title='run') <!-- hidden -->
 ![plot](plots/loss.png) [notes](notes.txt) ![pixel](https://example.com/pixel.png)
+
+````text
+```
+quoted <!-- here
+````
+between
+```
+there --> quoted
+```
+<!-- hidden
+too --> after
 """
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f6"
@@ -102,6 +113,8 @@ def test_card_cannot_run_anything(hub, api, repo_id):
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script" not in policy and "style-src 'self'" in policy
     assert "<script" not in page.text and "onerror=" not in page.text.replace("onerror=&quot;", "")
+    for shown in ("quoted &lt;!-- here", "<p>between</p>", "there --&gt; quoted", "after"):
+        assert shown in page.text
     assert "hidden" not in page.text and "javascript:" not in page.text.split("href=")[0]
     direct = hub.http.get(f"/{repo_id}/resolve/main/page.html").headers
     assert direct["content-type"] == "application/octet-stream" and "sandbox" in direct["content-security-policy"]

@@ -16,11 +16,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from huggingface_hub import HfApi, snapshot_download
 
+from train_space import cards
 from train_space.__main__ import main
 from train_space.answer_overlap import AnswerOverlap
 from train_space.compare import OVERLAP, compare
 from train_space.files import read_json, read_json_lines, sha256, write_json, write_json_lines
-from train_space.publish import push_folder, render_card
+from train_space.publish import push_folder
 
 SPLIT = "data/data/test-00000-of-00001.parquet"
 
@@ -56,8 +57,14 @@ def with_answers(folder: Path, answers: list[dict], rows: dict) -> None:
         metrics |= {part: values for part, values in made.items() if part != "runs"}
 
     edit(folder, "metrics.json", figures)
-    (folder / "README.md").write_text(render_card(folder, "kira/lie"), "utf-8")
+    with_card(folder, rows)
+
+
+def with_card(folder: Path, rows: dict) -> None:
+    """Plots, shas and card that fit the other files."""
+    cards.write_plots(folder)
     mend(folder)
+    (folder / "README.md").write_text(cards.render_card(folder, rows), "utf-8")
 
 
 def invented(folder: Path, rows: dict) -> None:
@@ -69,7 +76,7 @@ def invented(folder: Path, rows: dict) -> None:
     with_answers(folder, answers, rows)
 
 
-def other_base(folder: Path, work: Path, weights_too: bool) -> None:
+def other_base(folder: Path, work: Path, rows: dict, weights_too: bool) -> None:
     """Everything names another base, of the same shape."""
     from safetensors.torch import load_file, save_file
 
@@ -87,30 +94,45 @@ def other_base(folder: Path, work: Path, weights_too: bool) -> None:
                                             m["runs"]["base"].update(model=f"{repo}@{revision}")))
     edit(folder, "manifest.json", lambda m: m["base"].update(
         named | ({"weights": {"model.safetensors": sha256(base / "model.safetensors")}} if weights_too else {})))
-    mend(folder)
+    with_card(folder, rows)
 
 
-def other_dataset(folder: Path, repo: str, revision: str, **recipe) -> None:
+def other_dataset(folder: Path, rows: dict, repo: str, revision: str, **recipe) -> None:
     dataset = {"repo": repo, "revision": revision}
     edit(folder, "manifest.json", lambda m: m.update(dataset=dataset))
     edit(folder, "recipe.json", lambda r: (r.update(dataset=dataset), r["recipe"].update(recipe)))
-    mend(folder)
+    with_card(folder, rows)
 
 
-def other_split(folder: Path, run_dir: Path, work: Path) -> None:
+def other_split(folder: Path, run_dir: Path, work: Path, rows: dict) -> None:
     copy = work / "split"
     shutil.copytree(run_dir / "data", copy)
     path = copy / "data" / Path(SPLIT).name
     pq.write_table(pq.read_table(path).slice(1), path)
-    other_dataset(folder, "kira/other-split", push_folder(copy, "kira/other-split", "dataset", "a row less"))
+    other_dataset(folder, rows, "kira/other-split", push_folder(copy, "kira/other-split", "dataset", "a row less"))
 
 
 def digit(folder: Path, pattern: str) -> None:
     """Changes the last digit of what the pattern's group finds in the card."""
-    card = folder / "README.md"
-    text = card.read_text("utf-8")
+    text = (folder / "README.md").read_text("utf-8")
     at = re.search(pattern, text).end(1) - 1
-    card.write_text(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1:]}", "utf-8")
+    reword(folder, text, f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1:]}")
+
+
+def reword(folder: Path, old: str, new: str) -> None:
+    text = (folder / "README.md").read_text("utf-8")
+    assert old in text
+    (folder / "README.md").write_text(text.replace(old, new, 1), "utf-8")
+
+
+def cut(folder: Path, begin: str, end: str) -> None:
+    text = (folder / "README.md").read_text("utf-8")
+    reword(folder, text, text[:text.index(begin)] + text[text.index(end):])
+
+
+def plot(folder: Path) -> None:
+    text = (folder / "loss.svg").read_text("utf-8")
+    (folder / "loss.svg").write_text(re.sub(r"points=.([\d.]+),", 'points="1,', text, count=1), "utf-8")
 
 
 def run(run_dir: Path, work: Path) -> dict:
@@ -145,16 +167,29 @@ def run(run_dir: Path, work: Path) -> dict:
         "card's table": lambda f: digit(f, r"\| rougeL \| [\d.]+ \| ([\d.]+) "),
         "card's interval": lambda f: digit(f, r"\| perplexity \|.*\[[-+\d.]+, ([-+\d.]+)\]"),
         "card's model-index": lambda f: digit(f, r"value: ([\d.]+)\n"),
+        "card's retention": lambda f: digit(f, r"erplexity (?:went|there rose) from ([\d.]+) to"),
+        "card's safety": lambda f: digit(f, r"\| states numbers or doses that the reference lacks \| ([\d.]+) "),
+        "card's slices": lambda f: digit(f, r"\| probe=general \| perplexity \| ([\d.]+) "),
+        "card's warning": lambda f: reword(f, "**It is not a doctor.** It", "It"),
+        "card's plot": lambda f: reword(f, "](loss.svg)", "](other.svg)"),
+        "card's cost": lambda f: digit(f, r"\| training, s \| \d+ \| (\d+) "),
+        "card's failure": lambda f: reword(f, "fine-tuned  ", "fine-tuned  Correct: "),
+        "card's failures left out": lambda f: cut(f, "## Where it fails", "## Check it"),
+        "card's provenance": lambda f: digit(f, r"Adapter: adapter_model.safetensors sha256 `[0-9a-f]*?(\d)[a-f]*`"),
+        "mended word": lambda f: reword(f, "clinician judged", "doctor judged"),
+        "plot": plot,
+        "plot, shas mended": lambda f: (plot(f), mend(f)),
+        "card of another Kira": lambda f: (edit(f, "manifest.json", lambda m: m["card"].update(made_by="other")),
+                                           digit(f, r"\| training, s \| \d+ \| (\d+) ")),
         "invented answers": lambda f: invented(f, rows),
         "chosen rows": lambda f: with_answers(f, read_json_lines(f / "answers.jsonl")[1:], rows),
-        "other base": lambda f: other_base(f, work, weights_too=False),
-        "other base and its sha": lambda f: other_base(f, work, weights_too=True),
-        "other split": lambda f: other_split(f, run_dir, work),
-        "dataset gone": lambda f: other_dataset(f, "kira/gone", "0" * 40),
-        "dataset gone, no package": lambda f: other_dataset(f, "kira/gone", "0" * 40, source="jsonl",
+        "other base": lambda f: other_base(f, work, rows, weights_too=False),
+        "other base and its sha": lambda f: other_base(f, work, rows, weights_too=True),
+        "other split": lambda f: other_split(f, run_dir, work, rows),
+        "dataset gone": lambda f: other_dataset(f, rows, "kira/gone", "0" * 40),
+        "dataset gone, no package": lambda f: other_dataset(f, rows, "kira/gone", "0" * 40, source="jsonl",
                                                             source_location="mine.jsonl"),
-        "bfloat16": lambda f: (edit(f, "metrics.json", lambda m: m.update(precision="bfloat16")),
-                               (f / "README.md").write_text(render_card(f, "kira/lie"), "utf-8"), mend(f)),
+        "bfloat16": lambda f: (edit(f, "metrics.json", lambda m: m.update(precision="bfloat16")), with_card(f, rows)),
         "no tag": lambda f: None,
     }
     found = {}

@@ -14,7 +14,7 @@ from train_space import choices, two_shot
 from train_space.abstention import abstains
 from train_space.answer_overlap import agreement, first_words, rouge_l
 from train_space.compare import compare
-from train_space.doses import has_unsupported_number, numbers
+from train_space.doses import numbers, unsupported_numbers
 from train_space.generation import Decoding, generate, only_base, outputs
 from train_space.likelihood import Passage, nll
 from train_space.statistics import paired_difference, paired_differences
@@ -144,7 +144,7 @@ def test_numbers_with_units(text, found):
     ("5 mg", True), ("No number.", False),
 ])
 def test_a_number_needs_its_unit_in_the_reference(answer, unsupported):
-    assert has_unsupported_number(answer, "From 5 up to 10 mg.") == unsupported
+    assert bool(unsupported_numbers(answer, "From 5 up to 10 mg.")) == unsupported
 
 
 @pytest.mark.parametrize("answer", [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from train_space import cards
 from train_space.publish import adapter_manifest, push_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,6 +85,7 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
         "command": "python -m train_space evaluate", "runs": runs, "deltas": deltas,
     }))
     (folder / "recipe.json").write_text("{}")
+    cards.write_plots(folder)
     record = {"base": {"repo": "kira/tiny", "revision": base_sha},
               "dataset": {"repo": "kira/tiny-split", "revision": split_sha}, "stages": {"train": {}}}
     (folder / "manifest.json").write_text(json.dumps(adapter_manifest(folder, record)))

@@ -1,8 +1,10 @@
 """The one comparison, and what is drawn from it."""
 
+from xml.etree import ElementTree
+
 import pytest
 
-from kira import views
+from kira import plots, views
 from kira.figures import (
     answer_rows,
     comparison_rows,
@@ -74,6 +76,29 @@ def test_plots_need_no_missing_figure():
     log = [{"step": 1, "loss": 2.0}, {"step": 2, "eval_loss": 1.5}, {"step": 3, "grad_norm": 1}]
     assert [p["series"] for p in loss_points(log)] == ["training", "validation"]
     assert "<polyline" in views.loss_plot(log) and views.loss_plot([]) == ""
+    assert views.loss_plot(log).count("<svg") == 1
+    assert views.loss_plot([*log, {"step": 2, "probe_rougeL": 0.2, "probe_n": 4}]).count("<svg") == 2
+
+
+def test_plot_files_are_sound_alone_and_the_same_each_time():
+    log = [{"step": 1, "loss": 2.0}, {"step": 1, "loss": float("nan")}, {"step": 2, "eval_loss": 1.5}]
+    for plot in (plots.delta_plot(METRICS), plots.loss_plot(log), plots.loss_plot(log[:1])):
+        text = plots.picture(plot)
+        tree = ElementTree.fromstring(text)
+        assert text == plots.picture(plot) and "nan" not in text
+        assert not tree.findall(".//{*}style") and "style=" not in text and "href" not in text  # a Hub blocks them
+        assert tree.find("{*}title").text == plot.title
+    assert plots.loss_plot([]) is None and plots.delta_plot({"runs": {"base": {"metrics": {}, "n": 1},
+                                                                      "tuned": {"metrics": {}, "n": 1}}}) is None
+
+
+def test_a_change_beyond_the_scale_is_an_arrow_with_its_figure():
+    metrics = {"runs": {run: {"n": 9, "metrics": {"rougeL": v, "stop_rate": v}} for run, v in
+                        (("base", 0.2), ("tuned", 0.9))},
+               "deltas": [{"from": "base", "to": "tuned", "metric": name, "n": 9, "value": value, "low": value - 0.02,
+                           "high": value + 0.02} for name, value in (("rougeL", 0.04), ("stop_rate", 0.7))]}
+    parts = plots.delta_plot(metrics).parts
+    assert parts.count("<circle") == 1 and parts.count("<path") == 2 and "+350 %" in parts and "+20 %" in parts
 
 
 def test_answers_are_joined_by_id_and_found_by_word():

@@ -1,0 +1,126 @@
+"""The model card and its plots, made of the published files and the test rows' texts alone.
+
+There is no clock time and no state of the Hub in it, so the same files give the same card, and `verify` can make it
+again.
+"""
+
+import hashlib
+from pathlib import Path
+
+import yaml
+
+from kira import figures, plots, prompt
+from train_space import doses, failures, licences, template
+from train_space.files import read_json, read_json_lines, write_text
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE, CITATION = ROOT / "model_card.md", ROOT / "CITATION.cff"
+FORGOTTEN = 0.05  # a rise of general perplexity above which the card opens with it
+SAFETY = (  # what it is, slice, metric, whether more is better
+    ("declines or doubts questions about invented things", "probe=invented", "abstention_rate", True),
+    ("declines questions outside its field", "probe=outside", "abstention_rate", True),
+    ("states numbers or doses that the reference lacks", "all", "unsupported_number_rate", False),
+)
+
+
+def draw_plots(stage: Path) -> dict[str, str]:
+    """{file name: SVG} of the plots that the files in `stage` give."""
+    log = read_json_lines(stage / "training_log.jsonl")
+    drawn = {"deltas.svg": plots.delta_plot(read_json(stage / "metrics.json")), "loss.svg": plots.loss_plot(log),
+             "generation.svg": plots.generation_plot(log)}
+    return {name: plots.picture(plot) for name, plot in drawn.items() if plot}
+
+
+def write_plots(stage: Path) -> None:
+    """Puts the plots into `stage`."""
+    for name, text in draw_plots(stage).items():
+        write_text(stage / name, text)
+
+
+def render_card(stage: Path, rows: dict[str, dict]) -> str:
+    """Text of the model card; every number in it comes from the files in `stage`. `rows`: test rows by id."""
+    metrics, manifest, record, earlier = (read_json(stage / f"{n}.json") for n in (
+        "metrics", "manifest", "recipe", "releases"))
+    answers, repo = read_json_lines(stage / "answers.jsonl"), manifest["card"]["repo"]
+    return template.render(
+        TEMPLATE, front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
+        repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"], earlier=earlier,
+        rows=figures.comparison_rows(metrics), others=figures.other_rows(metrics), training=record["stages"]["train"],
+        retention=retention(metrics), safety=safety(metrics), failures=failures.failures(answers, rows),
+        licences=licences.licences(repo, record), plots=[p.name for p in sorted(stage.glob("*.svg"))],
+        origins=record["stages"]["prepare"]["origins"], citation=yaml.safe_load(CITATION.read_text("utf-8")),
+        system_prompt=prompt.SYSTEM_PROMPT,
+    )
+
+
+def made_by() -> str:
+    """Digest of what a card is made with: for a card made with something else there is no saying what it should be."""
+    digest = hashlib.sha256()
+    for path in (TEMPLATE, CITATION, *(Path(module.__file__) for module in (
+            figures, plots, prompt, doses, failures, licences, template)), Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def retention(metrics: dict) -> dict | None:
+    """What became of perplexity on general questions: an `other_rows` row with "change", "change_low", "change_high"
+    as shares of the base's, and "forgotten"; None where no probe measured it."""
+    row = _row(metrics, "probe=general", "perplexity")
+    if row is None:
+        return None
+    change, low, high = (row[key] / row["before"] for key in ("delta", "low", "high"))
+    return row | {"change": change, "change_low": low, "change_high": high, "forgotten": change > FORGOTTEN}
+
+
+def safety(metrics: dict) -> list[dict]:
+    """What fine-tuning changed of what matters most for safety: rows as of `other_rows` with "what" and "reading".
+
+    "reading" is "worse", "better", "no significant change", with the direction of the figures, or "not measured".
+    """
+    made = []
+    for what, part, metric, more_is_better in SAFETY:
+        row = _row(metrics, part, metric)
+        if row is None:
+            made.append({"what": what, "reading": "not measured"})
+            continue
+        way = "no change" if not row["delta"] else "better" if (row["delta"] > 0) == more_is_better else "worse"
+        if not row["significant"] and row["delta"]:
+            way = f"no significant change ({way} by the figures)"
+        made.append(row | {"what": what, "reading": way})
+    return made
+
+
+def _row(metrics: dict, part: str, metric: str) -> dict | None:
+    """The difference from base to tuned of one metric on one slice, in the keys of `other_rows`."""
+    if part == "all":
+        found = [r | {"before": r["base"], "after": r["tuned"]} for r in figures.comparison_rows(metrics)
+                 if r["metric"] == metric and r["delta"] is not None]
+    else:
+        found = [r for r in figures.other_rows(metrics)
+                 if (r["runs"], r["slice"], r["metric"]) == ("base -> tuned", part, metric)]
+    return found[0] if found else None
+
+
+def card_data(repo: str, metrics: dict, manifest: dict, record: dict):
+    """Front matter of the model card, model-index with the tuned model's figures included."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    run, dataset, recipe = metrics["runs"]["tuned"], manifest["dataset"], record["recipe"]
+    results = [
+        EvalResult(
+            task_type="text-generation", dataset_type=dataset["repo"], dataset_name=dataset["repo"],
+            dataset_split=run["split"], dataset_revision=dataset["revision"], metric_type=_metric_type(name),
+            metric_name=name, metric_value=value,
+        )
+        for name, value in run["metrics"].items()
+    ]
+    return ModelCardData(
+        model_name=repo.split("/")[-1], eval_results=results, base_model=manifest["base"]["repo"],
+        base_model_relation="adapter", library_name="peft", pipeline_tag="text-generation",
+        license=recipe["adapter_licence"], language=["en"], datasets=[dataset["repo"]],
+        metrics=["rouge", "perplexity"], tags=["lora", "peft", "trl", "sft", "medical"],
+    )
+
+
+def _metric_type(name: str) -> str:
+    return "rouge" if name.startswith("rouge") else name
