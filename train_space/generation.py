@@ -41,7 +41,7 @@ def outputs(model, tokenizer, prompts: list[list[int]], adapted: list[bool], dec
         return made
     slots = min(decoding.batch_size, len(prompts))
     decoder = Decoder(model, slots, max(map(len, prompts)) + decoding.max_new_tokens)
-    with tqdm(total=len(prompts), desc="answers", unit="row") as bar:
+    with tqdm(total=len(prompts), desc="answers", unit="row", leave=None) as bar:
         if temperature:
             return sampled(decoder, prompts, adapted, decoding.max_new_tokens, ends, temperature, seed, bar.update)
         return greedy(decoder, prompts, adapted, decoding.max_new_tokens, ends, bar.update)
