@@ -130,6 +130,17 @@ def loss_points(log: list[dict]) -> list[dict]:
     ]
 
 
+def probe_points(log: list[dict]) -> list[dict]:
+    """{"step", "n", metric: value} of each time that validation rows were answered during training, names as MEANING's.
+    """
+    return [
+        {"step": line["step"], **{key.removeprefix("probe_"): value for key, value in line.items()
+                                  if key.startswith("probe_")}}
+        for line in log
+        if "probe_rougeL" in line
+    ]
+
+
 def answer_rows(answers: list[dict], rows: dict[str, dict]) -> list[dict]:
     """answers.jsonl joined with the dataset's test rows by id; an answer whose row is not there is left out."""
     return [

@@ -13,6 +13,7 @@ from kira.figures import (
     label,
     loss_points,
     number,
+    probe_points,
 )
 
 NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
@@ -102,33 +103,56 @@ def loss_plot(log: list[dict]) -> str:
     points = loss_points(log)
     if not points:
         return ""
-    steps, losses = [p["step"] for p in points], [p["loss"] for p in points]
-    left, top, right, bottom, height = 46, 12, 8, 28, 220
-    wide, tall = (max(steps) - min(steps)) or 1, (max(losses) - min(losses)) or 1
+    curves, rows = [], []
+    for series, kind in (("training", "grey"), ("validation", "mark")):
+        own = [(p["step"], p["loss"]) for p in points if p["series"] == series]
+        if not own:
+            continue
+        curves.append((kind, own))
+        best = min(own, key=lambda p: p[1])
+        rows.append([series.capitalize(), str(len(own)), number(own[0][1]), number(own[-1][1]),
+                     f"{number(best[1])} at step {best[0]}"])
+    return (_curves("Loss over training steps", 220, curves, "Grey: training. Green: validation.")
+            + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows))
 
-    def place(p):
-        return (f"{left + (p['step'] - min(steps)) / wide * (WIDTH - left - right):.1f},"
-                f"{top + (max(losses) - p['loss']) / tall * (height - top - bottom):.1f}")
+
+def probe_plot(log: list[dict]) -> str:
+    """ROUGE-L of the answers given during training, and their other scores before and after in a table."""
+    points = probe_points(log)
+    if not points:
+        return ""
+    first, last = points[0], points[-1]
+    rows = [[label(name), number(first[name]), number(last[name])]
+            for name in ("rougeL", "token_f1", "length_ratio", "stop_rate") if name in first and name in last]
+    columns = ("Score", *(f"Step {p['step']}" for p in (first, last)))
+    return (_curves(f"ROUGE-L on {last['n']} validation rows over training steps", 150,
+                    [("mark", [(p["step"], p["rougeL"]) for p in points])],
+                    "Greedy answers to always the same rows, none of them trained on. Step 0 is the base.")
+            + table("Scores of answers during training", columns, rows))
+
+
+def _curves(title: str, height: float, curves: list[tuple[str, list]], caption: str) -> str:
+    """A figure of lines through (step, value) points, each of a kind: "mark" or "grey"."""
+    steps, values = ([p[axis] for _, points in curves for p in points] for axis in (0, 1))
+    left, top, right, bottom = 46, 12, 8, 28
+    wide, tall = (max(steps) - min(steps)) or 1, (max(values) - min(values)) or 1
+
+    def place(step, value):
+        return (f"{left + (step - min(steps)) / wide * (WIDTH - left - right):.1f}",
+                f"{top + (max(values) - value) / tall * (height - top - bottom):.1f}")
 
     parts = [f'<line class="axis" x1="{left}" x2="{left}" y1="{top}" y2="{height - bottom}"/>'
              f'<line class="axis" x1="{left}" x2="{WIDTH}" y1="{height - bottom}" y2="{height - bottom}"/>'
-             f'<text x="0" y="{top + 8}">{number(max(losses))}</text>'
-             f'<text x="0" y="{height - bottom}">{number(min(losses))}</text>'
+             f'<text x="0" y="{top + 8}">{number(max(values))}</text>'
+             f'<text x="0" y="{height - bottom}">{number(min(values))}</text>'
              f'<text x="{left}" y="{height - 8}">step {min(steps)}</text>'
              f'<text x="{WIDTH}" y="{height - 8}" text-anchor="end">step {max(steps)}</text>']
-    rows = []
-    for series, kind in (("training", "grey"), ("validation", "mark")):
-        own = [p for p in points if p["series"] == series]
-        if not own:
-            continue
-        parts.append(f'<polyline class="{kind}" stroke-width="2" points="{" ".join(map(place, own))}"/>')
-        parts += [f'<circle class="{kind}" r="3" cx="{c[0]}" cy="{c[1]}"/>' for c in
-                  (place(p).split(",") for p in own)] if len(own) <= 40 else []
-        best = min(own, key=lambda p: p["loss"])
-        rows.append([series.capitalize(), str(len(own)), number(own[0]["loss"]), number(own[-1]["loss"]),
-                     f'{number(best["loss"])} at step {best["step"]}'])
-    return (_figure("Loss over training steps", height, parts, "Grey: training. Green: validation.")
-            + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows))
+    for kind, points in curves:
+        places = [place(*p) for p in points]
+        parts.append(f'<polyline class="{kind}" stroke-width="2" points="{" ".join(map(",".join, places))}"/>')
+        if len(points) <= 40:
+            parts += [f'<circle class="{kind}" r="3" cx="{x}" cy="{y}"/>' for x, y in places]
+    return _figure(title, height, parts, caption)
 
 
 def _figure(title: str, height: float, parts: list[str], caption: str) -> str:
