@@ -80,7 +80,8 @@ class Bench:
         shutil.rmtree(run_dir, ignore_errors=True)
         shutil.copytree(self.work / "data", run_dir / "data" / "data")
         recipe = recipes.load(preset, {k: str(v) for k, v in over.items()} | {
-            "base_repo": str(self.base), "early_stopping_patience": "1000"})
+            "base_repo": str(self.base), "early_stopping_patience": "1000",
+            "generation_probe_rows": "0"})  # stock training gives no answers
         learnt = train.train(recipe, run_dir, "main", train.inputs(recipe, run_dir, "main"), callbacks=callbacks)
         log = [json.loads(line) for line in (run_dir / "train" / "log.jsonl").read_text().splitlines()]
         return learnt | {

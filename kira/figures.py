@@ -125,13 +125,19 @@ def loss_points(log: list[dict]) -> list[dict]:
     return [*_points(log, "loss", "training"), *_points(log, "eval_loss", "validation")]
 
 
-def generation_points(log: list[dict]) -> list[dict]:
-    """{"step", "value", "series"}: ROUGE-L of answers to validation rows, where training measured it."""
-    return _points(log, "probe_rougeL", "validation")
-
-
 def _points(log: list[dict], key: str, series: str) -> list[dict]:
     return [{"step": line["step"], "value": line[key], "series": series} for line in log if key in line]
+
+
+def probe_points(log: list[dict]) -> list[dict]:
+    """{"step", "n", metric: value} of each time that validation rows were answered during training, names as MEANING's.
+    """
+    return [
+        {"step": line["step"], **{key.removeprefix("probe_"): value for key, value in line.items()
+                                  if key.startswith("probe_")}}
+        for line in log
+        if "probe_rougeL" in line
+    ]
 
 
 def answer_rows(answers: list[dict], rows: dict[str, dict]) -> list[dict]:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-from kira.figures import delta_points, generation_points, loss_points, number
+from kira.figures import delta_points, loss_points, number, probe_points
 
 WIDTH = 400  # about a phone's, so that the text in a plot keeps its size there
 INK, GROUND = "#17242b", "#ffffff"
@@ -73,10 +73,14 @@ def loss_plot(log: list[dict]) -> Plot | None:
 
 def generation_plot(log: list[dict]) -> Plot | None:
     """ROUGE-L of answers to validation rows over the steps, where training measured it."""
-    return _curves("ROUGE-L of validation answers over training steps", generation_points(log))
+    points = probe_points(log)
+    return _curves(f"ROUGE-L on {points[-1]['n']} validation rows over training steps",
+                   [{"step": p["step"], "value": p["rougeL"], "series": "validation"} for p in points],
+                   "Greedy answers to always the same rows, none of them trained on. Step 0 is the base."
+                   ) if points else None
 
 
-def _curves(title: str, points: list[dict]) -> Plot | None:
+def _curves(title: str, points: list[dict], caption: str = "") -> Plot | None:
     """`points`: {"step", "value", "series"}; "training" is grey, all else is marked."""
     points = [p for p in points if math.isfinite(p["value"])]
     if not points:
@@ -106,7 +110,7 @@ def _curves(title: str, points: list[dict]) -> Plot | None:
         at = left + 110 * i
         parts.append(f'<line {_paint(kind)} stroke-width="2" x1="{at}" x2="{at + 18}" y1="8" y2="8"/>'
                      f'<text x="{at + 24}" y="12">{escape(series)}</text>')
-    return Plot(title, height, "".join(parts))
+    return Plot(title, height, "".join(parts), caption)
 
 
 def _paint(kind: str, fill: str = "") -> str:

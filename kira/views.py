@@ -3,7 +3,7 @@
 from html import escape
 
 from kira import plots
-from kira.figures import COMPARISON_COLUMNS, MEANING, comparison_table, label, loss_points, number
+from kira.figures import COMPARISON_COLUMNS, MEANING, comparison_table, label, loss_points, number, probe_points
 
 NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
 
@@ -65,7 +65,7 @@ def delta_plot(metrics: dict | None) -> str:
 
 
 def loss_plot(log: list[dict]) -> str:
-    """Loss over the steps, first and last values in a table, and what answers scored meanwhile where that is known."""
+    """Loss over the steps, first and last values in a table."""
     points, rows = loss_points(log), []
     for series in dict.fromkeys(p["series"] for p in points):
         own = [p for p in points if p["series"] == series]
@@ -74,8 +74,19 @@ def loss_plot(log: list[dict]) -> str:
                      f'{number(best["value"])} at step {best["step"]}'])
     if not rows:
         return ""
-    return (_figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
-            + _figure(plots.generation_plot(log)))
+    return _figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
+
+
+def probe_plot(log: list[dict]) -> str:
+    """ROUGE-L of the answers given during training, and their other scores before and after in a table."""
+    points = probe_points(log)
+    if not points:
+        return ""
+    first, last = points[0], points[-1]
+    rows = [[label(name), number(first[name]), number(last[name])]
+            for name in ("rougeL", "token_f1", "length_ratio", "stop_rate") if name in first and name in last]
+    columns = ("Score", *(f"Step {p['step']}" for p in (first, last)))
+    return _figure(plots.generation_plot(log)) + table("Scores of answers during training", columns, rows)
 
 
 def _figure(plot: plots.Plot | None) -> str:

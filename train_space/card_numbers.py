@@ -53,10 +53,10 @@ def check_rest(folder: Path, manifest: dict, texts: list[dict]) -> str:
     `texts`: the answered rows. Raises UserError for the first line that differs, is missing or was added, and for a
     plot of other figures.
     """
-    if not texts:
-        return "the rest of it was not compared: it quotes texts that are not here"
     if manifest.get("card", {}).get("made_by") != cards.made_by():
         return "the rest of it and the plots were not compared: this Kira makes other cards"
+    if {a["id"] for a in cards.quoted(folder, manifest)} - {row["id"] for row in texts}:
+        return "the rest of it was not compared: it quotes texts that are not here"
     for name, drawn in cards.draw_plots(folder).items():
         if not (folder / name).is_file() or (folder / name).read_text("utf-8") != drawn:
             raise UserError(f"{name} does not show the figures of the files beside it.")

@@ -38,19 +38,28 @@ def write_plots(stage: Path) -> None:
 
 
 def render_card(stage: Path, rows: dict[str, dict]) -> str:
-    """Text of the model card; every number in it comes from the files in `stage`. `rows`: test rows by id."""
+    """Text of the model card; every number in it comes from the files in `stage`. `rows`: test rows by id.
+
+    Of these it quotes those whose ids begin with what manifest.json's "card" says under "quotes".
+    """
     metrics, manifest, record, earlier = (read_json(stage / f"{n}.json") for n in (
         "metrics", "manifest", "recipe", "releases"))
-    answers, repo = read_json_lines(stage / "answers.jsonl"), manifest["card"]["repo"]
+    answers, repo = quoted(stage, manifest), manifest["card"]["repo"]
     return template.render(
         TEMPLATE, front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"], earlier=earlier,
         rows=figures.comparison_rows(metrics), others=figures.other_rows(metrics), training=record["stages"]["train"],
-        retention=retention(metrics), safety=safety(metrics), failures=failures.failures(answers, rows),
+        retention=retention(metrics), safety=safety(metrics), quoted=len(answers),
+        failures=failures.failures(answers, rows),
         licences=licences.licences(repo, record), plots=[p.name for p in sorted(stage.glob("*.svg"))],
         origins=record["stages"]["prepare"]["origins"], citation=yaml.safe_load(CITATION.read_text("utf-8")),
         system_prompt=prompt.SYSTEM_PROMPT,
     )
+
+
+def quoted(stage: Path, manifest: dict) -> list[dict]:
+    """Those of answers.jsonl that the card may show beside their question and reference."""
+    return [a for a in read_json_lines(stage / "answers.jsonl") if a["id"].startswith(manifest["card"]["quotes"])]
 
 
 def made_by() -> str:

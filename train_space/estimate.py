@@ -4,6 +4,7 @@
 
 Time is proportional to tokens, padding included, as steps 2 and 3 took them on this machine; step 1 also pays for what
 happens once. A validation is a forward pass, half of what a step of LoRA takes a token (2 N operations of 4 N).
+Generation probes are left out: how long answers become is what training changes.
 """
 
 import math

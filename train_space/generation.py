@@ -48,7 +48,7 @@ def _outputs(model, tokenizer, prompts, adapted, decoding, temperature, seeds) -
         return made
     slots = min(decoding.batch_size, len(prompts))
     decoder = Decoder(model, slots, max(map(len, prompts)) + decoding.max_new_tokens)
-    with tqdm(total=len(prompts), desc="answers", unit="row") as bar:
+    with tqdm(total=len(prompts), desc="answers", unit="row", leave=None) as bar:
         if temperature:
             return sampled(decoder, prompts, adapted, decoding.max_new_tokens, ends, temperature, seeds, bar.update)
         return greedy(decoder, prompts, adapted, decoding.max_new_tokens, ends, bar.update)

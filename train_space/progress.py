@@ -3,6 +3,7 @@
 import json
 import statistics
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ class LossOnBar(ProgressCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if self.training_bar is not None:
-            shown = {name: f"{float(logs[name]):.3f}" for name in ("loss", "eval_loss") if name in logs}
+            shown = {name: f"{float(logs[name]):.3f}" for name in ("loss", "eval_loss", "probe_rougeL") if name in logs}
             if shown:
                 self.training_bar.set_postfix(shown)
 
@@ -29,6 +30,7 @@ class Clock(TrainerCallback):
 
     def __init__(self):
         self.begun, self.spent, self._mark = [], {"steps": 0.0, "validations": 0.0, "checkpoints": 0.0}, 0.0
+        self.stopped_s = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Also starts the count of the GPU's peak memory, which loading and quantising the base can exceed."""
@@ -52,6 +54,16 @@ class Clock(TrainerCallback):
 
     def on_train_end(self, args, state, control, **kwargs):
         self._take("steps")
+
+    @contextmanager
+    def stopped(self):
+        """What goes on inside is no part of training: `stopped_s` counts it, and nothing else does."""
+        synchronize()
+        start = time.perf_counter()
+        yield
+        synchronize()
+        taken = time.perf_counter() - start
+        self.stopped_s, self._mark = self.stopped_s + taken, self._mark + taken
 
     def _take(self, part):
         now = time.perf_counter()

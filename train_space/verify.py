@@ -207,7 +207,7 @@ class Release:
         card, rows = self._path("README.md").read_text("utf-8"), comparison_rows(self.recomputed or self.metrics)
         which = "recomputed ones" if self.recomputed else "ones of metrics.json"
         return f"{check_card(card, rows)} numbers of README.md's table and model-index are the {which}; " + \
-            check_rest(self.adapter.folder, self.manifest, self.texts)
+            check_rest(self.adapter.folder, self.manifest, list(self.texts.values()))
 
     def base(self) -> str:
         base = self.manifest["base"]

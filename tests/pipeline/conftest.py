@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -111,6 +112,7 @@ learning_rate: 0.01
 max_length: 256
 eval_steps: 4
 early_stopping_patience: 5
+generation_probe_rows: 5
 max_new_tokens: 8
 evaluation_batch_size: 8
 bootstrap_resamples: 500
@@ -122,3 +124,29 @@ dataset_repo: tiny-split
 adapter_repo: tiny-lora
 """, "utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def prepared(hub, tiny_recipe, tmp_path_factory):
+    """A work folder with data/ only, to be copied."""
+    work = tmp_path_factory.mktemp("prepared")
+    hub.kira("prepare", "--recipe", tiny_recipe, "--work", work)
+    return work
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(hub, tiny_recipe, prepared, tmp_path_factory):
+    """(adapter bytes, loss log) of a run that nothing disturbed."""
+    work = tmp_path_factory.mktemp("whole") / "work"
+    shutil.copytree(prepared, work)
+    hub.kira("train", "--recipe", tiny_recipe, "--work", work)
+    return outcome(work)
+
+
+def outcome(work):
+    train = work / "tiny" / "train"
+    return (train / "adapter" / "adapter_model.safetensors").read_bytes(), (train / "log.jsonl").read_text()
+
+
+def losses(log: str) -> list[float]:
+    return [entry["loss"] for entry in map(json.loads, log.splitlines()) if "loss" in entry]

@@ -128,8 +128,12 @@ def test_the_card_opens_with_what_was_forgotten_and_names_what_got_worse(stage):
 
 def test_answers_scored_during_training_get_a_plot(stage):
     folder, texts = stage
+    assert "](generation.svg)" in cards.render_card(folder, texts) and (folder / "generation.svg").is_file()
+    log = [line for line in read_json_lines(folder / "training_log.jsonl") if "probe_n" not in line]
+    (folder / "generation.svg").unlink()
+    write_json_lines(folder / "training_log.jsonl", log)
+    cards.write_plots(folder)
     assert "generation.svg" not in cards.render_card(folder, texts) and not (folder / "generation.svg").exists()
-    log = read_json_lines(folder / "training_log.jsonl")
     write_json_lines(folder / "training_log.jsonl", [*log, {"step": 4, "probe_rougeL": 0.25, "probe_n": 64}])
     cards.write_plots(folder)
     assert "](generation.svg)" in cards.render_card(folder, texts)

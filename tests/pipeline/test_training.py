@@ -15,34 +15,8 @@ import torch
 from safetensors import safe_open
 
 from kira.errors import UserError
-from tests.pipeline.conftest import ROOT
+from tests.pipeline.conftest import ROOT, losses, outcome
 from train_space import estimate, recipe, train
-
-
-@pytest.fixture(scope="module")
-def prepared(hub, tiny_recipe, tmp_path_factory):
-    """A work folder with data/ only, to be copied."""
-    work = tmp_path_factory.mktemp("prepared")
-    hub.kira("prepare", "--recipe", tiny_recipe, "--work", work)
-    return work
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(hub, tiny_recipe, prepared, tmp_path_factory):
-    """(adapter bytes, loss log) of a run that nothing disturbed."""
-    work = tmp_path_factory.mktemp("whole") / "work"
-    shutil.copytree(prepared, work)
-    hub.kira("train", "--recipe", tiny_recipe, "--work", work)
-    return outcome(work)
-
-
-def outcome(work):
-    train = work / "tiny" / "train"
-    return (train / "adapter" / "adapter_model.safetensors").read_bytes(), (train / "log.jsonl").read_text()
-
-
-def losses(log: str) -> list[float]:
-    return [entry["loss"] for entry in map(json.loads, log.splitlines()) if "loss" in entry]
 
 
 def test_repeated_run_is_the_same_to_the_byte(hub, tiny_recipe, prepared, uninterrupted, tmp_path):

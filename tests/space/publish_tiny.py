@@ -72,6 +72,8 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
     (folder / "answers.jsonl").write_text("".join(json.dumps(a) + "\n" for a in answers))
     log = [{"step": s, "loss": 4 / (s + 1) + 1, "epoch": s / 10} for s in range(1, 21)]
     log += [{"step": s, "eval_loss": 4 / (s + 1) + 1.1, "epoch": s / 10} for s in (5, 10, 15, 20)]
+    log += [{"step": s, "probe_rougeL": 0.5 - 0.3 / (s + 1), "probe_stop_rate": s / 20, "probe_n": 8, "epoch": s / 10}
+            for s in (0, 5, 10, 15, 20)]
     (folder / "training_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     runs = {run: {"model": run, "split": "test", "n": len(rows), "seed": 0,
                   "metrics": {name: figures[i] for name, figures in METRICS.items()}}

@@ -104,6 +104,7 @@ def test_three_tabs_work_and_are_clean(visit, published, width, dark):
     expect(table.get_by_role("row", name="ROUGE-L")).to_contain_text("+0.120 to +0.200")
     expect(table.get_by_role("row", name="Repetition rate")).to_contain_text("no significant change")
     expect(page.get_by_role("img", name="Loss over training steps")).to_be_visible()
+    expect(page.get_by_role("img", name="ROUGE-L on 8 validation rows over training steps")).to_be_visible()
     expect(page.get_by_role("img", name="Change against the base")).to_be_visible()
     expect(page.get_by_text("It is <b>something</b> else.")).to_be_visible()
     page.get_by_label("Filter by words").fill("asthma")
