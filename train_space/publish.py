@@ -71,7 +71,7 @@ def earlier_releases(repo: str, metrics_sha256: str) -> list[dict]:
     UserError.
     """
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import RemoteEntryNotFoundError
 
     found = []
     with hub_errors(f"read the earlier releases of {repo}"):
@@ -81,7 +81,7 @@ def earlier_releases(repo: str, metrics_sha256: str) -> list[dict]:
             try:
                 path = Path(hf_hub_download(repo, "metrics.json", revision=revision))
                 release = {"tag": f"v{number}", "revision": revision, **_measured(read_json(path))}
-            except (EntryNotFoundError, ValueError, KeyError, TypeError):  # not a release of Kira's
+            except (RemoteEntryNotFoundError, ValueError, KeyError, TypeError):  # not a release of Kira's
                 continue
             if sha256(path) != metrics_sha256:
                 found.append(release)

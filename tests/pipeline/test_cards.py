@@ -205,3 +205,15 @@ def test_releases_are_told_and_repeating_one_changes_nothing(finished, hub):
     (run_dir / "published.json").unlink()
     hub.kira("publish", *options, "--set=max_new_tokens=4")
     assert published()["revision"] == second["revision"]
+
+
+def test_a_tag_of_another_program_is_passed_over(hub, tmp_path):
+    for name, text in (("metrics.json", "{}"), ("README.md", "other")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(text)
+        push(hub, folder, "kira/foreign")
+        tag = "v1" if name == "metrics.json" else "v2"
+        hub.python("-c", f"from huggingface_hub import HfApi; HfApi().create_tag('kira/foreign', tag='{tag}')")
+    found = hub.python("-c", "from train_space.publish import earlier_releases as e; print(e('kira/foreign', ''))")
+    assert found.stdout.splitlines()[-1] == "[]"
