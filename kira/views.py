@@ -99,7 +99,7 @@ def delta_plot(metrics: dict | None) -> str:
 
 
 def loss_plot(log: list[dict]) -> str:
-    """Training and validation loss over the steps, first and last values in a table."""
+    """Loss over the steps with first and last values in a table, and what answers scored meanwhile, where told."""
     points = loss_points(log)
     if not points:
         return ""
@@ -113,10 +113,10 @@ def loss_plot(log: list[dict]) -> str:
         rows.append([series.capitalize(), str(len(own)), number(own[0][1]), number(own[-1][1]),
                      f"{number(best[1])} at step {best[0]}"])
     return (_curves("Loss over training steps", 220, curves, "Grey: training. Green: validation.")
-            + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows))
+            + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows) + _probe_plot(log))
 
 
-def probe_plot(log: list[dict]) -> str:
+def _probe_plot(log: list[dict]) -> str:
     """ROUGE-L of the answers given during training, and their other scores before and after in a table."""
     points = probe_points(log)
     if not points:
