@@ -158,7 +158,7 @@ def refresh():
     found = service.results
     kinds = sorted({a["type"] for a in found.answers})
     return (header(), views.headline(found.metrics) if service.ready.is_set() else "", views.meanings(found.metrics),
-            views.delta_plot(found.metrics), views.loss_plot(found.log) + views.probe_plot(found.log),
+            views.delta_plot(found.metrics), views.loss_plot(found.log),
             gr.Dropdown(choices=[("All types", ""), *((k or "(none)", k) for k in kinds if k)], value=""),
             picks("", ""), gr.Column(visible=bool(found.metrics)), gr.Column(visible=bool(found.answers)),
             gr.Timer(active=not service.ready.is_set()))

@@ -70,6 +70,7 @@ CSS = """
 .kira-scroll thead th {background: var(--kira-soft)}
 .kira-scroll tr > :first-child {text-align: left}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
+.kira-scroll + figure {margin-top: 1.6rem}
 .kira-plot {width: 100%; max-width: 36rem; height: auto; display: block}
 .kira-plot text {fill: currentColor; font-size: 13px}
 .kira-plot .axis {stroke: var(--kira-line)} .kira-plot .grey {stroke: var(--kira-grey); fill: var(--kira-grey)}

@@ -65,7 +65,7 @@ def delta_plot(metrics: dict | None) -> str:
 
 
 def loss_plot(log: list[dict]) -> str:
-    """Loss over the steps, first and last values in a table."""
+    """Loss over the steps with first and last values in a table, and what answers scored meanwhile, where told."""
     points, rows = loss_points(log), []
     for series in dict.fromkeys(p["series"] for p in points):
         own = [p for p in points if p["series"] == series]
@@ -74,10 +74,11 @@ def loss_plot(log: list[dict]) -> str:
                      f'{number(best["value"])} at step {best["step"]}'])
     if not rows:
         return ""
-    return _figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
+    return _figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows
+                                              ) + _probe_plot(log)
 
 
-def probe_plot(log: list[dict]) -> str:
+def _probe_plot(log: list[dict]) -> str:
     """ROUGE-L of the answers given during training, and their other scores before and after in a table."""
     points = probe_points(log)
     if not points:

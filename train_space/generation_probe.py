@@ -17,8 +17,7 @@ class GenerationProbe(TrainerCallback):
     """Logs probe_rougeL, probe_token_f1, probe_length_ratio and probe_stop_rate, as metrics.json has them, and probe_n.
 
     At step 0, where the model is still the base, and at each validation, the last step's among them. Answers are greedy
-    and to the same rows each time. Training goes on as if they had not been given. The main process answers, the
-    others wait.
+    and to the same rows each time. Training goes on as if they had not been given. All processes answer.
     """
 
     def __init__(self, trainer, recipe, rows, clock):
@@ -35,13 +34,13 @@ class GenerationProbe(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         if state.global_step == 0:  # a resumed run has logged it
-            self._probe(state)
+            self._probe()
 
     def on_evaluate(self, args, state, control, **kwargs):
-        self._probe(state)
+        self._probe()
 
-    def _probe(self, state):
-        if not self.prompts or not state.is_world_process_zero:
+    def _probe(self):
+        if not self.prompts:
             return
         with self.clock.stopped():
             model = self.trainer.model

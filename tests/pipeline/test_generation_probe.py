@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from tests.pipeline.conftest import losses, outcome, push
-from train_space import recipe, train
+from train_space import progress, recipe, train
 from train_space.files import read_json, write_json_lines
 
 ROWS, STEPS = 5, [0, 4, 8, 12]  # the tiny recipe's probe, and its validations after the untrained model
@@ -67,4 +68,18 @@ def test_scores_are_those_of_evaluation(hub, tiny_recipe, prepared, tmp_path):
             assert logged[step][f"probe_{name}"] == pytest.approx(runs[run]["metrics"][name], abs=1e-12), name
     assert logged[0] | {"step": 12, "epoch": 1.0} != logged[12]
     assert learnt["probe_time_s"] > 0
-    assert sum(learnt["seconds"].values()) == pytest.approx(learnt["training_time_s"], abs=1)
+
+
+def test_time_while_the_clock_is_stopped_is_in_no_other_part(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    clock, asked = progress.Clock(), SimpleNamespace(should_evaluate=True, should_save=False)
+    clock.on_train_begin(None, None, None)
+    now[0] = 10.0
+    clock.on_step_end(None, None, asked)
+    now[0] = 12.0
+    with clock.stopped():
+        now[0] = 112.0
+    now[0] = 113.0
+    clock.on_evaluate(None, None, None)
+    assert clock.seconds == {"steps": 10.0, "validations": 3.0, "checkpoints": 0.0} and clock.stopped_s == 100.0

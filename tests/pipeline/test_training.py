@@ -88,8 +88,9 @@ def test_two_processes_train_one_adapter(hub, tiny_recipe, prepared, uninterrupt
     shutil.copytree(prepared, alone)
     hub.kira("train", "--recipe", tiny_recipe, "--work", alone, "--set", "lora_dropout=0.0")
     one = losses(outcome(alone)[1])
-    both = losses((work / "tiny" / "train" / "log.jsonl").read_text())
-    assert both == pytest.approx(one, rel=1e-4)
+    log = (work / "tiny" / "train" / "log.jsonl").read_text()
+    assert losses(log) == pytest.approx(one, rel=1e-4)
+    assert [entry["step"] for entry in map(json.loads, log.splitlines()) if "probe_n" in entry] == [0, 4, 8, 12]
 
 
 def test_rows_that_processes_cannot_share_evenly_are_refused():
