@@ -7,6 +7,7 @@ import html
 import os
 import socket
 import sys
+from itertools import zip_longest
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -23,15 +24,17 @@ from kira.controls import (  # noqa: E402
     stoppable,
 )
 from kira.errors import UserError  # noqa: E402
-from kira.figures import comparison_rows, matching_answers  # noqa: E402
+from kira.figures import comparison_rows  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
-from kira.service import ON_ZEROGPU, REMOTE, VISITORS, called, service  # noqa: E402
+from kira.results import measured, results_tab, which  # noqa: E402
+from kira.service import ON_ZEROGPU, REMOTE, called, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 
 PURPOSE = "Medical terms and health topics in plain words, by a small open model that anyone can check."
 EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
             "What is the medical term for a fast heartbeat?")
-MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else VISITORS}
+TITLES = ["Base model", "Fine-tuned", *filter(None, [settings().beside_repo.split("/")[-1]])]  # of Compare's panes
+MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else limits.VISITORS}
 
 
 def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
@@ -75,6 +78,8 @@ def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: fl
             seed: int = 0) -> dict:
     """Answer the same question with the base model and with the fine-tuned model, side by side.
 
+    If the Space serves a second fine-tuned model, its answer comes too: "beside", from the model "beside_model".
+
     Args:
         question: The question, in plain text.
         max_new_tokens: Longest answer of each model, in tokens.
@@ -84,18 +89,24 @@ def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: fl
     """
     for step in answers("compare", question, None, max_new_tokens, temperature, top_p, seed):
         if step:
-            base, tuned = step.texts
-            yield {"base": base, "tuned": tuned, "base_model": called(service.published.base),
-                   "tuned_model": called(service.published.adapter), "disclaimer": DISCLAIMER, **figures(step)}
+            names = ("base", "tuned", "beside")
+            models = (service.published[0].base, *(each.adapter for each in service.published))
+            yield {**dict(zip(names, step.texts, strict=False)),
+                   **{f"{name}_model": called(model) for name, model in zip(names, models, strict=False)},
+                   "disclaimer": DISCLAIMER, **figures(step)}
 
 
 def results() -> dict:
-    """The published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval."""
+    """The published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval.
+
+    If the Space serves a second fine-tuned model, its evaluation comes too, in the same form, under "beside".
+    """
     service.ready.wait(settings().deadline_s)
-    found = service.results
-    if not found.metrics:
+    found, *beside = ({**each.metrics, "repo": each.repo, "revision": each.revision,
+                       "rows": comparison_rows(each.metrics)} if each.metrics else None for each in service.results)
+    if not found:
         raise gr.Error("There are no published results for the model that answers here.", print_exception=False)
-    return {**found.metrics, "repo": found.repo, "revision": found.revision, "rows": comparison_rows(found.metrics)}
+    return {**found, "beside": beside[0]} if any(beside) else found
 
 
 def turns(question: str, answer: str) -> list[dict]:
@@ -130,10 +141,10 @@ def retry(history, *sampling):
 
 
 def side_by_side(question, *sampling):
-    """Streams (base pane, fine-tuned pane, status)."""
+    """Streams (a pane for each of TITLES, status)."""
     for step in answers("compare", question, None, *sampling):
-        base, tuned = step.texts if step else ("", "")
-        yield views.pane("Base model", base), views.pane("Fine-tuned", tuned), status(step)
+        panes = zip_longest(TITLES, step.texts if step else [], fillvalue="")
+        yield *(views.pane(title, text) for title, text in panes), status(step)
 
 
 def header() -> str:
@@ -144,7 +155,9 @@ def header() -> str:
 
     speaks = "Kira is being loaded." if not service.ready.is_set() else "No model answers at the moment."
     if service.published:
-        speaks = f"Answers: {named(service.published.adapter)}, fine-tuned from {named(service.published.base)}"
+        first, *beside = service.published
+        speaks = f"Answers: {named(first.adapter)}, fine-tuned from {named(first.base)}"
+        speaks += "".join(f". Beside it in Compare and Results: {named(each.adapter)}" for each in beside)
     elif service.speaker:
         speaks = f"Answers: {named(service.speaker)}"
     if REMOTE and service.speaker:
@@ -155,25 +168,9 @@ def header() -> str:
 
 def refresh():
     """Everything on the page that depends on what is loaded, and a timer that ends with loading."""
-    found = service.results
-    kinds = sorted({a["type"] for a in found.answers})
-    return (header(), views.headline(found.metrics) if service.ready.is_set() else "", views.meanings(found.metrics),
-            views.delta_plot(found.metrics), views.loss_plot(found.log),
-            gr.Dropdown(choices=[("All types", ""), *((k or "(none)", k) for k in kinds if k)], value=""),
-            picks("", ""), gr.Column(visible=bool(found.metrics)), gr.Column(visible=bool(found.answers)),
+    second = len(service.published) > 1
+    return (header(), *(gr.Column(visible=second) for _ in TITLES[2:]), which(), *measured(0),
             gr.Timer(active=not service.ready.is_set()))
-
-
-def picks(text, kind):
-    """The questions that match, as choices; the first one is picked."""
-    found = matching_answers(service.results.answers, text or "", kind or "")
-    return gr.Dropdown(choices=[(a["question"], a["id"]) for a in found], value=found[0]["id"] if found else None,
-                       label=f"Question ({len(found)} of {len(service.results.answers)})")
-
-
-def picked(answer_id):
-    """The picked question in full."""
-    return views.answer_detail(next((a for a in service.results.answers if a["id"] == answer_id), None))
 
 
 def chat_tab():
@@ -202,41 +199,24 @@ def chat_tab():
 
 
 def compare_tab():
-    box = gr.Textbox(label="Question for both models", lines=2, max_length=settings().max_question_chars,
+    box = gr.Textbox(label="Question for every model", lines=2, max_length=settings().max_question_chars,
                      placeholder="What is …?")
     disclaimer()
     with gr.Row():
         go = gr.Button("Compare", variant="primary", min_width=80)
         stop = gr.Button("Stop", min_width=80)
     with gr.Row():
-        panes = []
-        for title in ("Base model", "Fine-tuned"):
-            with gr.Column(min_width=280):  # one below the other on a phone
+        panes, columns = [], []
+        for title in TITLES:
+            with gr.Column(min_width=280, visible=title in TITLES[:2]) as column:  # one below the other on a phone
                 panes.append(gr.HTML(views.pane(title, "")))
+                columns.append(column)
     line = gr.HTML("", elem_classes="kira-status")
     controls = sampling_controls()
     event = gr.on([go.click, box.submit], side_by_side, [box, *controls], [*panes, line], show_progress="hidden",
                   **MODEL, **PRIVATE)
     stoppable(stop, [event], line)
-
-
-def results_tab():
-    table = gr.HTML()
-    with gr.Column(visible=False) as measured:
-        with gr.Accordion("What the metrics mean", open=False):
-            meaning = gr.HTML()
-        deltas, loss = gr.HTML(padding=True), gr.HTML(padding=True)
-    with gr.Column(visible=False) as browser:
-        gr.HTML('<div class="kira-text"><h2>Every answer behind these figures</h2></div>', padding=True)
-        with gr.Row():
-            text = gr.Textbox(label="Filter by words", max_length=200)
-            kind = gr.Dropdown([("All types", "")], value="", label="Type")
-        pick = gr.Dropdown([], label="Question", filterable=False)
-        detail = gr.HTML(padding=True)
-    quiet = {"queue": False, "show_progress": "hidden", **PRIVATE}
-    gr.on([text.change, kind.change], picks, [text, kind], pick, **quiet)
-    pick.change(picked, pick, detail, **quiet)
-    return [table, meaning, deltas, loss, kind, pick, measured, browser]
+    return columns[2:]
 
 
 def build() -> gr.Blocks:
@@ -246,14 +226,14 @@ def build() -> gr.Blocks:
         with gr.Tab("Chat"):
             chat_tab()
         with gr.Tab("Compare"):
-            compare_tab()
+            columns = compare_tab()
         with gr.Tab("Results"):
             shown = results_tab()
         # The conversation scrolls, so the keyboard must reach it.
         demo.load(None, js="() => document.querySelectorAll('[role=log]').forEach(e => e.tabIndex = 0)", **PRIVATE)
         timer = gr.Timer(1.0)
-        gr.on([demo.load, timer.tick], refresh, None, [head, *shown, timer], queue=False, show_progress="hidden",
-              **PRIVATE)
+        gr.on([demo.load, timer.tick], refresh, None, [head, *columns, *shown, timer], queue=False,
+              show_progress="hidden", **PRIVATE)
         gr.api(ask, api_name="ask", **MODEL)
         gr.api(compare, api_name="compare", **MODEL)
         gr.api(results, api_name="results")

@@ -61,6 +61,17 @@ def fetch_published(settings: Settings) -> Published:
     return Published(adapter, fetch_base(manifest["base"]["repo"], manifest["base"]["revision"], settings), manifest)
 
 
+def fetch_beside(first: Published, settings: Settings) -> Published:
+    """The configured second adapter, verified. Raises UserError, also if it is not of the first one's base."""
+    adapter = fetch(settings.beside_repo, settings.beside_revision, settings.hub_timeout_s)
+    manifest = verify(adapter)
+    base, own = manifest["base"], first.manifest["base"]
+    if (base["repo"], base["revision"]) != (own["repo"], own["revision"]):
+        raise UserError(f"it was trained on {base['repo']} at {base['revision'][:12]}, the first on {own['repo']} at "
+                        f"{own['revision'][:12]}, and two adapters side by side need one base.")
+    return Published(adapter, first.base, manifest)
+
+
 def fetch_base(repo: str, revision: str, settings: Settings) -> Source:
     """A base; without its weights where an inference server has them. Raises UserError."""
     return fetch(repo, revision, settings.hub_timeout_s, CONFIGURATION if settings.inference_url else PATTERNS)

@@ -10,10 +10,10 @@ import torch
 
 @dataclass
 class _Answer:
-    """What a visitor asked for: `adapted` has one entry per row; each item of `steps` has one token per row."""
+    """What a visitor asked for: `adapted` has each row's adapter, 0: none; each item of `steps` one token per row."""
 
     prompt: list[int]
-    adapted: list[bool]
+    adapted: list[int]
     temperature: float
     top_p: float
     left: int
@@ -34,11 +34,12 @@ class Batch:
         self._decoder, self._changed = decoder, threading.Condition()
         self._waiting, self._thread = deque(), None
 
-    def answer(self, prompt: list[int], adapted: list[bool], max_new_tokens: int, temperature: float, top_p: float,
+    def answer(self, prompt: list[int], adapted: list[int], max_new_tokens: int, temperature: float, top_p: float,
                seed: int) -> _Answer:
         """Begins an answer of len(adapted) rows: read its `steps` (at last None, or an exception), then `close` it.
 
-        Greedy at temperature 0, else sampled with `seed`; each row draws the same random numbers.
+        `adapted` has each row's adapter: 0 for the base, 1 for the first. Greedy at temperature 0, else sampled with
+        `seed`; each row draws the same random numbers.
         """
         device = self._decoder.device
         generators = [torch.Generator(device).manual_seed(seed) for _ in adapted]
@@ -114,7 +115,7 @@ def _sampled(logits, temperature, top_p, generator) -> int:
     return order[torch.multinomial(likely, 1, generator=generator)].item()
 
 
-def greedy(decoder, prompts: list[list[int]], adapted: list[bool], max_new_tokens: int, ends: set[int],
+def greedy(decoder, prompts: list[list[int]], adapted: list[int], max_new_tokens: int, ends: set[int],
            progress=lambda count: None) -> list[list[int]]:
     """Token ids of each answer, through its end token where one came; `progress` is told of finished answers.
 
@@ -124,7 +125,7 @@ def greedy(decoder, prompts: list[list[int]], adapted: list[bool], max_new_token
     return _answered(decoder, prompts, adapted, max_new_tokens, ends, progress, None)
 
 
-def sampled(decoder, prompts: list[list[int]], adapted: list[bool], max_new_tokens: int, ends: set[int],
+def sampled(decoder, prompts: list[list[int]], adapted: list[int], max_new_tokens: int, ends: set[int],
             temperature: float, seeds: list[int], progress=lambda count: None) -> list[list[int]]:
     """As `greedy`, but drawn; each answer has a seed of its own, so its neighbours do not change it."""
     generators = [torch.Generator(decoder.device).manual_seed(seed) for seed in seeds]

@@ -1,10 +1,10 @@
-"""A Llama and its adapter as the fewest operations that decode: many rows a step, each with or without the adapter.
+"""A Llama and its adapters as the fewest operations that decode: many rows a step, each with one adapter or none.
 
 transformers spends some 60 operations a layer on a step, PEFT 70 more; a host launches one in 5 to 13 us, so a small
 model waits for Python and not for its weights. Here a layer is 25: q, k and v are one product, gate and up another,
-their adapters likewise, and a row's adapter is switched by a factor of 0 or 1. One pass over the base's weights then
-serves plain and fine-tuned answers, one visitor or many. On a GPU a step is captured once per size as a CUDA graph
-and replayed; on a CPU it is traced once for all sizes, so that Python is left out, and the weights can be packed to 4
+their adapters likewise, each row's adapters switched by factors of 0 or 1. One pass over the base's weights then serves
+plain and fine-tuned answers, one visitor or many. On a GPU a step is captured once per size as a CUDA graph and
+replayed; on a CPU it is traced once for all sizes, so that Python is left out, and the weights can be packed to 4
 bits. Neither compiles.
 """
 
@@ -52,8 +52,9 @@ class Layer:
 class Decoder:
     """`slots` rows of at most `positions` tokens each. Greedy tokens equal `model.generate`'s in float32.
 
-    `model`: LlamaForCausalLM, or PeftModel around it with one LoRA adapter; its weights are shared where they need no
-    change. `pack`: keep weights that lie on a 4-bit grid in 4 bits (CPU only). Not for several threads at once.
+    `model`: LlamaForCausalLM, or PeftModel around it with LoRA adapters; its weights are shared where they need no
+    change. A row is of the base, 0, or of an adapter, 1 for the first one loaded. `pack`: keep weights that lie on a
+    4-bit grid in 4 bits (CPU only). Not for several threads at once.
     """
 
     def __init__(self, model, slots: int, positions: int, pack: bool = False):
@@ -67,7 +68,7 @@ class Decoder:
         weight = decoder.embed_tokens.weight
         self.device, self.dtype = weight.device, weight.dtype
         self.on_gpu = self.device.type == "cuda"
-        self._packs = pack
+        self._packs, self._adapters = pack, list(model.peft_config) if causal is not model else []
         with torch.inference_mode():
             self.embedding, self.norm = weight.detach(), decoder.norm.weight.detach()
             self.layers = [Layer(layer, self._linear) for layer in decoder.layers]
@@ -84,26 +85,28 @@ class Decoder:
             self.cache = torch.zeros(shape, dtype=self.dtype, device=self.device)
             self.tokens = torch.zeros(slots, dtype=torch.long, device=self.device)
             self.at = torch.zeros(slots, dtype=torch.long, device=self.device)
-            self.adapted = torch.zeros(slots, 1, dtype=self.dtype, device=self.device)
+            self.adapted = torch.zeros(slots, max(len(self._adapters), 1), dtype=self.dtype, device=self.device)
             self._spots = torch.arange(self.positions, device=self.device)
             self._read = self._read_next if self.on_gpu else self._traced(min(slots, 2))
         self._lengths = [0] * slots
         self._graphs = {}
 
     @torch.inference_mode()
-    def admit(self, slots: list[int], prompts: list[list[int]], adapted: list[bool]) -> torch.Tensor:
+    def admit(self, slots: list[int], prompts: list[list[int]], adapted: list[int]) -> torch.Tensor:
         """Reads a prompt into each slot; float32 logits (prompts, vocabulary) of the token that follows.
 
-        The slot's next token is the greedy one until `choose` names another.
+        `adapted` has each prompt's adapter, 0 for the base. The slot's next token is the greedy one until `choose`
+        names another.
         """
         width = max(map(len, prompts))
         padded = torch.tensor([p + [0] * (width - len(p)) for p in prompts])
         where = torch.tensor(slots)
         ends = torch.tensor([len(p) for p in prompts])
-        switch = torch.tensor(adapted, dtype=self.dtype)[:, None]
+        choices = self.adapted.shape[1]
+        switch = functional.one_hot(torch.tensor(adapted, dtype=torch.long), choices + 1)[:, 1:].to(self.dtype)
         padded, where, ends, switch = (t.to(self.device, non_blocking=True) for t in (padded, where, ends, switch))
         count = len(prompts)
-        mixed = None if all(adapted) else switch.repeat_interleave(width, 0)
+        mixed = None if all(adapted) and choices == 1 else switch.repeat_interleave(width, 0)
         positions = torch.arange(width, device=self.device).repeat(count)
 
         def attend(layer, q, kv):
@@ -216,6 +219,8 @@ class Decoder:
         cos, sin = self.cos[positions], self.sin[positions]
         turned, half = self.heads + self.kv_heads, self.head_size // 2
         keys = self.heads * self.head_size
+        adapters = len(self._adapters)
+        switch = adapted[..., None] if adapters > 1 else adapted
 
         def product(h, linear):
             weight, a, b = linear
@@ -223,8 +228,10 @@ class Decoder:
             if a is None or not any_adapted:
                 return y
             low = torch.mm(h, a)
-            if adapted is not None:
-                low.mul_(adapted)
+            if adapters > 1:
+                low.unflatten(1, (adapters, -1)).mul_(switch)
+            elif switch is not None:
+                low.mul_(switch)
             return y.addmm_(low, b)
 
         for number, layer in enumerate(self.layers):
@@ -250,22 +257,31 @@ class Decoder:
     def _linear(self, *modules):
         """(weight, A, B) of one product that does the work of all modules, which read the same input.
 
-        y = x W^T + adapted (x A) B, with A (in, sum of ranks) and B (sum of ranks, out), block-diagonal and scaled.
+        y = x W^T + adapted (x A) B, with A (in, adapters * rank) and B (adapters * rank, out). Adapters follow each
+        other in them, all as wide as the one with the largest sum of ranks, the others filled up with zeros.
         """
         bases = [getattr(m, "base_layer", m).weight.detach() for m in modules]
         weight = bases[0] if len(bases) == 1 else torch.cat(bases)
         weight = (four_bits.pack(weight) if self._packs else None) or weight
-        lows, highs = [], []
-        for module, base in zip(modules, bases, strict=True):
-            if hasattr(module, "lora_A"):
-                (name,) = module.lora_A
-                lows.append(module.lora_A[name].weight.detach().T.to(base.dtype))
-                highs.append(module.lora_B[name].weight.detach().T.to(base.dtype) * module.scaling[name])
-            else:
-                highs.append(torch.zeros(0, base.shape[0], dtype=base.dtype, device=base.device))
-        if not lows:
+        pairs = [_low_rank(name, modules, bases) for name in self._adapters]
+        rank = max((a.shape[1] for a, _ in pairs), default=0)
+        if not rank:
             return weight, None, None
-        return weight, torch.cat(lows, 1).contiguous(), torch.block_diag(*highs).contiguous()
+        lows = [functional.pad(a, (0, rank - a.shape[1])) for a, _ in pairs]
+        highs = [functional.pad(b, (0, 0, 0, rank - b.shape[0])) for _, b in pairs]
+        return weight, torch.cat(lows, 1).contiguous(), torch.cat(highs).contiguous()
+
+
+def _low_rank(name, modules, bases):
+    """A (in, sum of ranks) and B (sum of ranks, out) of one adapter, B block-diagonal and scaled."""
+    lows, highs = [bases[0].new_zeros(bases[0].shape[1], 0)], []
+    for module, base in zip(modules, bases, strict=True):
+        if name in getattr(module, "lora_A", ()):
+            lows.append(module.lora_A[name].weight.detach().T.to(base.dtype))
+            highs.append(module.lora_B[name].weight.detach().T.to(base.dtype) * module.scaling[name])
+        else:
+            highs.append(base.new_zeros(0, base.shape[0]))
+    return torch.cat(lows, 1), torch.block_diag(*highs)
 
 
 def _times(x, weight):

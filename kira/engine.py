@@ -1,6 +1,6 @@
-"""Base and adapter in memory once; answers as streams, fine-tuned alone or base and fine-tuned in one batch.
+"""Base and adapters in memory once; answers as streams, fine-tuned alone or base and fine-tuned in one batch.
 
-The adapter stays unmerged: each row of a batch is with or without it, and one pass of the base's weights serves both.
+Adapters stay unmerged: each row of a batch is with one of them or none, and one pass of the base's weights serves all.
 """
 
 import time
@@ -15,10 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from kira.batch import Batch
 from kira.decoder import Decoder, require_llama
 from kira.errors import UserError
-from kira.prompt import require_chat_template, trim_history
+from kira.limits import VISITORS
+from kira.prompt import build_messages, encode_prompt, require_chat_template, trim_history
 
 INTERVAL_S = 0.05  # on ZeroGPU every step is a pickle, a pipe and a server-sent event
-SLOTS = 16  # rows decoded at once: eight pairs
+PROBE = build_messages("And beta-blockers (25 mg)?", [{"role": "user", "content": "What is Grüntzig's stent?"},
+                                                      {"role": "assistant", "content": "A tube.\nIt keeps open."}])
 
 
 @dataclass
@@ -51,22 +53,28 @@ class Step:
 
 
 class Engine:
-    """One model; `adapter` None: the base alone. Raises UserError for files that cannot be loaded."""
+    """One model with its `adapters`, the first of which answers; none: the base alone.
 
-    def __init__(self, base: Path, adapter: Path | None, device: str, max_prompt_tokens: int, max_new_tokens: int):
+    Raises UserError for files that cannot be loaded.
+    """
+
+    def __init__(self, base: Path, adapters: list[Path], device: str, max_prompt_tokens: int, max_new_tokens: int):
         self.device, self.max_prompt_tokens = device, max_prompt_tokens
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(adapter or base)
+            self.tokenizer, *others = map(AutoTokenizer.from_pretrained, adapters or [base])
             model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
         except Exception as error:  # OSError, ValueError, SafetensorError, ...: each names files, none a remedy
             raise UserError(f"The base model could not be loaded ({type(error).__name__}).") from error
-        require_chat_template(self.tokenizer)
+        for tokenizer in (self.tokenizer, *others):
+            require_chat_template(tokenizer)
         if len(self.tokenizer) > model.get_input_embeddings().num_embeddings:
             raise UserError("The tokenizer knows more tokens than the base model.")
-        self.has_adapter = adapter is not None
-        if adapter:
-            model = _with_adapter(model, adapter)
+        if not all(_reads_alike(self.tokenizer, other) for other in others):
+            raise UserError("The adapters have unlike tokenizers or chat templates, so they cannot read one prompt.")
+        self.adapters = len(adapters)
+        for number, adapter in enumerate(adapters):
+            model = _with_adapter(model, adapter, f"adapter_{number}")
         require_llama(model)
         self.model = model.to(device).eval().requires_grad_(False)
         ends = model.generation_config.eos_token_id
@@ -76,17 +84,18 @@ class Engine:
     @cached_property
     def batch(self) -> Batch:
         """Made at first use: on ZeroGPU in the worker, for there is no GPU before."""
-        return Batch(Decoder(self.model, SLOTS, self.positions, pack=self.device == "cpu"))
+        rows = VISITORS * (1 + self.adapters)
+        return Batch(Decoder(self.model, rows, self.positions, pack=self.device == "cpu"))
 
     def stream(self, messages: list[dict], **options):
         """Steps of one answer, by the fine-tuned model where there is one. Options as in `_generate`."""
-        yield from self._generate(messages, [self.has_adapter], **options)
+        yield from self._generate(messages, [min(self.adapters, 1)], **options)
 
-    def stream_pair(self, messages: list[dict], **options):
-        """Steps of two answers, base then fine-tuned, from one batch. Raises UserError without an adapter."""
-        if not self.has_adapter:
+    def stream_all(self, messages: list[dict], **options):
+        """Steps of every model's answer, base then adapters, from one batch. Raises UserError without an adapter."""
+        if not self.adapters:
             raise UserError("Only the base model could be loaded, so there is nothing to compare it with.")
-        yield from self._generate(messages, [False, True], **options)
+        yield from self._generate(messages, list(range(1 + self.adapters)), **options)
 
     def _generate(self, messages, rows, *, max_new_tokens, temperature, top_p, seed, deadline_s):
         """Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.
@@ -123,7 +132,7 @@ class Engine:
                 first_s = first_s or time.monotonic() - started
                 for i, token in enumerate(tokens):
                     done[i] = done[i] or token in self.ends
-                    if not done[i]:  # a row that has ended is decoded until the other ends too
+                    if not done[i]:  # a row that has ended is decoded until the others end too
                         made[i].append(token)
                 if time.monotonic() - shown >= INTERVAL_S:
                     yield step()
@@ -133,18 +142,26 @@ class Engine:
             self.batch.close(answer)
 
 
-def _with_adapter(model, adapter: Path):
+def _reads_alike(one, other) -> bool:
+    return one.get_vocab() == other.get_vocab() and encode_prompt(one, PROBE) == encode_prompt(other, PROBE)
+
+
+def _with_adapter(model, adapter: Path, name: str):
     """`model` with the adapter of that folder in place, its tensors exactly those that were saved."""
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
+    # On ZeroGPU PEFT would read straight to a GPU that is not there yet.
+    how = {"adapter_name": name, "autocast_adapter_dtype": False, "torch_device": "cpu"}
     try:
-        # On ZeroGPU PEFT would read straight to a GPU that is not there yet.
-        model = PeftModel.from_pretrained(model, adapter, autocast_adapter_dtype=False, torch_device="cpu")
+        if isinstance(model, PeftModel):
+            model.load_adapter(adapter, **how)
+        else:
+            model = PeftModel.from_pretrained(model, adapter, **how)
     except Exception as error:
         raise UserError(f"The adapter does not fit the base model ({type(error).__name__}).") from error
     with safe_open(adapter / "adapter_model.safetensors", framework="pt") as saved:
         # PEFT only warns about tensors that it misses or cannot place. Left to decide on embeddings, it asks the Hub.
-        if set(saved.keys()) != set(get_peft_model_state_dict(model, save_embedding_layers=False)):
+        if set(saved.keys()) != set(get_peft_model_state_dict(model, None, name, save_embedding_layers=False)):
             raise UserError("The adapter does not fit the base model: it has tensors for other layers.")
     return model

@@ -15,6 +15,7 @@ from kira.errors import UserError
 from kira.prompt import ROLES
 from kira.settings import Settings
 
+VISITORS = 8  # answered at the same time, by every model; further ones wait in Gradio's queue and see their place
 MAX_TEMPERATURE = 2.0
 MAX_SEED = 2**32 - 1
 CHARS_PER_TOKEN = 16  # no tokenizer in use makes longer tokens, so no answer of ours is refused as history

@@ -1,7 +1,7 @@
 """Answers from an OpenAI-compatible server: vLLM, TGI, an Inference Endpoint, `transformers serve`.
 
 The same promises as kira/engine.py, with no weights in this process. The server renders the chat template itself, so it
-is sent text that holds no control token. It is asked for adapter and base by their repository ids; which revision it
+is sent text that holds no control token. It is asked for base and adapters by their repository ids; which revision it
 has loaded, it alone knows.
 """
 
@@ -59,23 +59,26 @@ class _Row:
 
 
 class RemoteEngine:
-    """Base and adapter behind `settings.inference_url`; `adapter` None: the base alone.
+    """Base and `adapters` behind `settings.inference_url`, the first of which answers; none: the base alone.
 
-    Raises UserError for a tokenizer that cannot be loaded. Whether the server answers shows at the first question.
+    Raises UserError for a tokenizer that cannot be loaded, and for a second adapter that the server does not list.
+    Whether it answers for the others shows at the first question.
     """
 
-    def __init__(self, base: Source, adapter: Source | None, settings: Settings):
+    def __init__(self, base: Source, adapters: list[Source], settings: Settings):
         self._url, self.max_prompt_tokens = settings.inference_url, settings.max_prompt_tokens
         # Without a header of its own the client sends HF_TOKEN, whoever the server is; None leaves the header out.
         token = settings.inference_token
         self._headers = {"authorization": f"Bearer {token}" if token else None}
-        self._base, self._adapter, self.has_adapter = base.repo, adapter and adapter.repo, adapter is not None
+        self._models, self.adapters = [source.repo for source in (base, *adapters)], len(adapters)
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained((adapter or base).folder)
+            self.tokenizer = AutoTokenizer.from_pretrained((adapters or [base])[0].folder)
             config = json.loads((base.folder / "config.json").read_text("utf-8"))
         except Exception as error:  # OSError, ValueError, ...: each names files, none a remedy
             raise UserError(f"The tokenizer could not be loaded ({type(error).__name__}).") from error
         require_chat_template(self.tokenizer)
+        for adapter in adapters[1:]:
+            self._require_listed(adapter.repo, settings.hub_timeout_s)
         longest = settings.max_prompt_tokens + settings.max_new_tokens
         self.positions = min(longest, config.get("max_position_embeddings") or longest)
         # An event loop of its own: closing an answer ends its request at once, even one that the server leaves waiting.
@@ -84,13 +87,24 @@ class RemoteEngine:
 
     def stream(self, messages: list[dict], **options):
         """Steps of one answer, by the fine-tuned model where there is one. Options as in `_generate`."""
-        yield from self._generate(messages, [self._adapter or self._base], **options)
+        yield from self._generate(messages, self._models[:2][-1:], **options)
 
-    def stream_pair(self, messages: list[dict], **options):
-        """Steps of two answers, base then fine-tuned, asked for at once. Raises UserError without an adapter."""
-        if not self.has_adapter:
+    def stream_all(self, messages: list[dict], **options):
+        """Steps of every model's answer, base then adapters, asked for at once. Raises UserError without an adapter."""
+        if not self.adapters:
             raise UserError("Only the base model could be loaded, so there is nothing to compare it with.")
-        yield from self._generate(messages, [self._base, self._adapter], **options)
+        yield from self._generate(messages, self._models, **options)
+
+    def _require_listed(self, model: str, timeout_s: float) -> None:
+        url = self._url.rstrip("/").removesuffix("/v1") + "/v1/models"
+        headers = {name: value for name, value in self._headers.items() if value}
+        try:
+            listed = httpx2.get(url, headers=headers, timeout=timeout_s).raise_for_status().json()["data"]
+            found = any(entry["id"] == model for entry in listed)
+        except Exception as error:  # anything may come from a server
+            raise UserError("The inference server does not tell which models it serves.") from error
+        if not found:
+            raise UserError(f"The inference server does not list the model {model}.")
 
     def _generate(self, messages, models, *, max_new_tokens, temperature, top_p, seed, deadline_s):
         """Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.

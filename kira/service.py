@@ -1,4 +1,4 @@
-"""What answers: one model of this process, on ZeroGPU run in its worker, or an inference server.
+"""What answers: one base with its adapters in this process, on ZeroGPU run in its worker, or an inference server.
 
 torch and transformers take ten seconds to import, so off ZeroGPU they are imported by the thread that loads.
 """
@@ -22,19 +22,21 @@ ON_ZEROGPU = not REMOTE and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1
 # An H100 makes 330 steps a second on TinyLlama's shape (README, benchmarks); 100 leaves room for a slice of one.
 STEPS_PER_SECOND = 100
 START_S = 5
-VISITORS = 8  # answered at the same time, pairs included; further ones wait in Gradio's queue and see their place
 
 
 class Service:
-    """What is loaded: `engine` or None, its `speaker`, and the `notice` that says why that is not the adapter."""
+    """What is loaded: `engine` or None, its `speaker`, and the `notice` that says what is missing and why.
+
+    `published`: the adapters, the one that answers and perhaps one beside it. `results`: those of each, or empty ones.
+    """
 
     def __init__(self):
-        self.engine = self.speaker = self.published = None
-        self.notice, self.results = "", artifacts.Results()
+        self.engine = self.speaker = None
+        self.published, self.results, self.notice = [], [artifacts.Results()], ""
         self.ready = threading.Event()
 
     def load(self) -> None:
-        """Adapter with base, else base alone, else nothing; `notice` tells which and why. Never raises."""
+        """Adapters with base, else the first, else base alone, else nothing; `notice` says why. Never raises."""
         try:
             self._load()
         except Exception as error:  # whatever it is, the page stays up and says so
@@ -46,19 +48,37 @@ class Service:
 
     def _load(self) -> None:
         try:
-            published = artifacts.fetch_published(settings())
-            self.engine = _engine(published.base, published.adapter)
-            self.speaker, self.published = published.adapter, published
-            self.results = artifacts.read_results(published, settings().hub_timeout_s)
+            first = artifacts.fetch_published(settings())
+            if not (settings().beside_repo and self._serves_with_second(first)):
+                self._serve([first])
             return
         except UserError as error:
             reason = str(error)
         self.notice = f"The base model answers alone, without Kira's fine-tuning: {reason}"
         try:
             base = artifacts.fetch_base(settings().base_repo, settings().base_revision, settings())
-            self.engine, self.speaker = _engine(base, None), base
+            self.engine, self.speaker = _engine(base, []), base
         except UserError as error:
             self.notice = f"No model could be loaded, so Kira cannot answer now: {reason} {error}"
+
+    def _serve(self, published: list[artifacts.Published]) -> None:
+        """Raises UserError."""
+        results = [artifacts.read_results(each, settings().hub_timeout_s) for each in published]
+        self.engine = _engine(published[0].base, [each.adapter for each in published])
+        self.speaker, self.published, self.results = published[0].adapter, published, results
+
+    def _serves_with_second(self, first: artifacts.Published) -> bool:
+        """Whatever is wrong with the second adapter, the first one is served."""
+        try:
+            self._serve([first, artifacts.fetch_beside(first, settings())])
+            return True
+        except Exception as error:
+            reason = str(error)
+            if not isinstance(error, UserError):
+                logging.getLogger("kira").exception("loading the second adapter failed")
+                reason = f"it could not be loaded ({type(error).__name__})."
+        self.notice = f"The adapter {settings().beside_repo} is not shown beside the first one: {reason}"
+        return False
 
     def start(self) -> None:
         """Loads: on ZeroGPU before returning (weights must be on "cuda" at import), elsewhere in the background."""
@@ -68,7 +88,7 @@ class Service:
             threading.Thread(target=self.load, daemon=True).start()
 
     def answer(self, mode: str, messages: list[dict], sampling: dict):
-        """Steps of an answer ("chat") or a pair ("compare"); None while the model is being loaded. Raises UserError."""
+        """Steps of an answer ("chat") or of all models' ("compare"); None during loading. Raises UserError."""
         while not self.ready.wait(0.5):
             yield None
         if self.engine is None:
@@ -85,15 +105,15 @@ def called(source: artifacts.Source) -> str:
     return source.repo if REMOTE else source.name
 
 
-def _engine(base: artifacts.Source, adapter: artifacts.Source | None):
+def _engine(base: artifacts.Source, adapters: list[artifacts.Source]):
     """Raises UserError."""
     if REMOTE:
         from kira.remote import RemoteEngine
 
-        return RemoteEngine(base, adapter, settings())
+        return RemoteEngine(base, adapters, settings())
     from kira.engine import Engine
 
-    engine = Engine(base.folder, adapter and adapter.folder, _device(), settings().max_prompt_tokens,
+    engine = Engine(base.folder, [adapter.folder for adapter in adapters], _device(), settings().max_prompt_tokens,
                     settings().max_new_tokens)
     if not ON_ZEROGPU:
         engine.batch  # noqa: B018 - made now, so that the first visitor need not wait for it
@@ -116,7 +136,7 @@ def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
     deadline_s = settings().deadline_s
     if ON_ZEROGPU:
         deadline_s = gpu_seconds(mode, messages, max_new_tokens, temperature, top_p, seed)
-    stream = service.engine.stream_pair if mode == "compare" else service.engine.stream
+    stream = service.engine.stream_all if mode == "compare" else service.engine.stream
     steps = stream(messages, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed,
                    deadline_s=deadline_s)
     try:

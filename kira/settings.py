@@ -29,6 +29,10 @@ class Settings:
     adapter_revision: str = _setting(
         "", "commit sha, tag or branch of the adapter; empty: the head, resolved to its sha once at start"
     )
+    beside_repo: str = _setting(
+        "", "Hub id of a second adapter of the same base, shown beside the first in Compare and Results; empty: none"
+    )
+    beside_revision: str = _setting("", "commit sha, tag or branch of that adapter; empty: resolved once at start")
     dataset_repo: str = _setting(
         "kira-project/kira-medical-flashcards", "Hub id under which `train_space` publishes the split by default"
     )

@@ -56,7 +56,8 @@ CSS = """
 .kira-status {min-height: 1.4em; font-size: .9rem; color: var(--body-text-color-subdued)}
 .kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
-.kira-pane h2, .kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem}
+.kira-pane h2, .kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem;
+  overflow-wrap: anywhere}
 .kira-text > h2 {margin-top: .8rem}
 .kira-plain {white-space: pre-wrap; overflow-wrap: anywhere; margin: 0}
 .kira-scroll {contain: inline-size; overflow-x: auto;

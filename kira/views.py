@@ -74,8 +74,8 @@ def loss_plot(log: list[dict]) -> str:
                      f'{number(best["value"])} at step {best["step"]}'])
     if not rows:
         return ""
-    return _figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows
-                                              ) + _probe_plot(log)
+    return (_figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
+            + _probe_plot(log))
 
 
 def _probe_plot(log: list[dict]) -> str:

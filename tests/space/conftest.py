@@ -1,4 +1,4 @@
-"""A real local Hub with a tiny model on it, and the real `python app.py` that serves it."""
+"""A real local Hub with a tiny model on it, the real `python app.py` that serves it, and a browser that visits it."""
 
 import json
 import os
@@ -11,10 +11,17 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
 CANARY = "canary-7f3a9"
+SECOND = "kira/tiny-lora-of_a_second_and_longer_run"  # as long as names are, with few places to break a line
+SHOTS = ROOT / ".kira" / "screenshots"
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--no-first-run"]
+expect.set_options(timeout=60_000)
 
 
 def wait_until(true, what: str, patience_s: float = 90):
@@ -116,4 +123,79 @@ def client(space):
 def engine(published):
     from kira.engine import Engine
 
-    return Engine(published.base, published.adapter, "cpu", 400, 8000)
+    return Engine(published.base, [published.adapter], "cpu", 400, 8000)
+
+
+@pytest.fixture(scope="session")
+def engine_at(published):
+    """Makes a RemoteEngine for an address."""
+    from kira.artifacts import Source
+    from kira.remote import RemoteEngine
+    from kira.settings import Settings
+
+    def make(url, adapters_count=1, **more):
+        base, *adapters = (Source(repo, published.shas[name], folder) for repo, name, folder in (
+            ("kira/tiny", "base", published.base), ("kira/tiny-lora", "main", published.adapter),
+            (SECOND, "beside", published.folder / "beside")))
+        limits = {"max_prompt_tokens": 400, "max_new_tokens": 8000}
+        return RemoteEngine(base, adapters[:adapters_count], Settings(inference_url=url, **limits, **more))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """An open page that remembers what it asked of other hosts and what it complained about."""
+
+    def __init__(self, browser, url, width=1280, dark=False):
+        self.suffix = f"{width}{'-dark' if dark else ''}.png"
+        self.page = browser.new_page(viewport={"width": width, "height": 844},
+                                     color_scheme="dark" if dark else "light")
+        self.outside, self.complaints = [], []
+        self.page.on("request", lambda r: r.url.startswith((url, "data:", "blob:")) or self.outside.append(r.url))
+        self.page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.page.goto(url)
+
+    def tab(self, name):
+        self.page.get_by_role("tab", name=name).click()
+
+    def ask(self, text):
+        self.page.get_by_label("Your question").fill(text)
+        self.page.get_by_role("button", name="Send", exact=True).click()
+
+    def finished(self):
+        expect(self.page.get_by_text("a second, first after").locator("visible=true")).to_be_visible()
+
+    def check(self):
+        """No sideways scrolling, nothing that axe calls serious, no request elsewhere, no complaint."""
+        assert self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        found = [(v["id"], v["nodes"][0]["html"]) for v in Axe().run(self.page).response["violations"]
+                 if v["impact"] in ("serious", "critical")]
+        assert not found and not self.outside and not self.complaints
+
+    def shot(self, name):
+        """Checks, and leaves a picture to be looked at."""
+        self.check()
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}-{self.suffix}", full_page=True)
+
+
+@pytest.fixture
+def visit(browser, space):
+    visits = []
+
+    def open_page(url=space.url, **options):
+        visits.append(Visit(browser, url, **options))
+        return visits[-1]
+
+    yield open_page
+    for each in visits:
+        each.page.close()

@@ -1,6 +1,8 @@
 """Loads the service once per revision given and prints what it became, as a JSON line each.
 
     python tests/space/load_report.py REVISION...        ("head": none)
+
+With KIRA_BESIDE_REPO set it is the second adapter's revision, else the first one's.
 """
 
 import json
@@ -10,14 +12,16 @@ import sys
 from kira.service import Service
 from kira.settings import settings
 
+VARIED = "KIRA_BESIDE_REVISION" if os.environ.get("KIRA_BESIDE_REPO") else "KIRA_ADAPTER_REVISION"
 for revision in sys.argv[1:]:
-    os.environ["KIRA_ADAPTER_REVISION"] = "" if revision == "head" else revision
+    os.environ[VARIED] = "" if revision == "head" else revision
     settings.cache_clear()
     service = Service()
     service.load()
     print(json.dumps({
         "revision": revision, "notice": service.notice, "speaker": service.speaker and service.speaker.name,
-        "adapter": bool(service.engine and service.engine.has_adapter), "results": bool(service.results.metrics),
-        "answers": len(service.results.answers),
+        "adapter": bool(service.engine and service.engine.adapters), "results": bool(service.results[0].metrics),
+        "answers": len(service.results[0].answers), "published": [each.adapter.name for each in service.published],
+        "adapters": service.engine and service.engine.adapters, "beside": len(service.results[-1].answers),
         "files": sorted({p.suffix for p in service.speaker.folder.iterdir()}) if service.speaker else [],
     }))

@@ -1,4 +1,4 @@
-"""Publishes a tiny base, its test split, and an adapter in one sound and several damaged states.
+"""Publishes a tiny base, its test split, an adapter in one sound and several damaged states, and an unlike second one.
 
     python tests/space/publish_tiny.py FOLDER        prints {"main": sha, "<damage>": sha, ...} as JSON
 
@@ -23,6 +23,8 @@ METRICS = {  # base, tuned, low, high
     "bits_per_byte": (1.31, 0.92, -0.44, -0.34), "length_ratio": (2.1, 1.1, -1.3, -0.7),
     "stop_rate": (0.7, 0.9, 0.1, 0.3), "repetition_rate": (0.06, 0.05, -0.03, 0.01),
 }
+BESIDE = {**METRICS, "rougeL": (0.15, 0.22, 0.03, 0.11)}
+SECOND = "kira/tiny-lora-of_a_second_and_longer_run"
 
 
 def base(folder: Path) -> str:
@@ -49,13 +51,14 @@ def split(folder: Path) -> tuple[str, list[dict]]:
     return push_folder(folder, "kira/tiny-split", "dataset", "tiny split"), rows
 
 
-def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows: list[dict], seed=1) -> None:
+def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows: list[dict], figures: dict,
+            said: str = "", **lora) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    torch.manual_seed(seed)
-    config = LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    torch.manual_seed(lora["r"])
+    config = LoraConfig(**lora, task_type="CAUSAL_LM", init_lora_weights=False)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base_folder), config)
     model.peft_config["default"].base_model_name_or_path = "kira/tiny"
     model.peft_config["default"].revision = base_sha
@@ -68,7 +71,8 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
         return {"answer": text, "nll": 20 * (1 - value), **overlap, "stopped": True, "tokens": 9}
 
     answers = [{"id": r["id"], "type": r["type"], "reference_tokens": 9, "reference_bytes": 30,
-                "base": scored("It is <b>something</b> else.", 0.2), "tuned": scored(r["answer"], 0.8)} for r in rows]
+                "base": scored("It is <b>something</b> else.", 0.2), "tuned": scored(said + r["answer"], 0.8)}
+               for r in rows]
     (folder / "answers.jsonl").write_text("".join(json.dumps(a) + "\n" for a in answers))
     log = [{"step": s, "loss": 4 / (s + 1) + 1, "epoch": s / 10} for s in range(1, 21)]
     log += [{"step": s, "eval_loss": 4 / (s + 1) + 1.1, "epoch": s / 10} for s in (5, 10, 15, 20)]
@@ -76,11 +80,11 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
             for s in (0, 5, 10, 15, 20)]
     (folder / "training_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     runs = {run: {"model": run, "split": "test", "n": len(rows), "seed": 0,
-                  "metrics": {name: figures[i] for name, figures in METRICS.items()}}
+                  "metrics": {name: values[i] for name, values in figures.items()}}
             for i, run in enumerate(("base", "tuned"))}
     deltas = [{"from": "base", "to": "tuned", "metric": name, "slice": "all", "n": len(rows), "seeds": [0],
                "value": tuned - before, "low": low, "high": high, "p": 0.001, "p_holm": 0.009}
-              for name, (before, tuned, low, high) in METRICS.items()]
+              for name, (before, tuned, low, high) in figures.items()]
     (folder / "metrics.json").write_text(json.dumps({
         "schema": 1, "status": "ok", "decoding": {"do_sample": False, "max_new_tokens": 64, "batch_size": 8},
         "precision": "float32", "inputs": {},
@@ -132,6 +136,17 @@ def damage(sound: Path, kind: str, folder: Path) -> list:
         config |= {"base_model_name_or_path": "kira/another"} if kind == "wrong-base" else {"use_dora": True}
         (folder / "adapter_config.json").write_text(json.dumps(config))
         remanifest(folder)
+    elif kind == "other-layers":
+        tensors = {name.replace("layers.1.", "layers.7."): value for name, value in load_file(weights).items()}
+        save_file(tensors, weights, {"format": "pt"})
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["tensors"] = {name: list(value.shape) for name, value in tensors.items()}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        remanifest(folder)
+    elif kind in ("other-template", "broken-metrics"):
+        name = "chat_template.jinja" if kind == "other-template" else "metrics.json"
+        (folder / name).write_text("{" if kind == "broken-metrics" else (folder / name).read_text() + "Well,")
+        remanifest(folder)
     elif kind == "no-manifest":
         return [CommitOperationDelete("manifest.json")]
     elif kind == "missing-file":
@@ -154,14 +169,18 @@ def damage(sound: Path, kind: str, folder: Path) -> list:
 
 
 DAMAGES = ("bit-flip", "truncated", "header", "nan", "other-tensors", "wrong-base", "dora", "no-manifest",
-           "missing-file", "base-gone", "no-results")
+           "missing-file", "base-gone", "no-results", "other-layers", "other-template", "broken-metrics")
 
 
 def main(folder: Path) -> None:
     base_sha = base(folder / "base")
     split_sha, rows = split(folder / "split")
-    adapter(folder / "adapter", folder / "base", base_sha, split_sha, rows)
-    shas = {"base": base_sha, "main": push_folder(folder / "adapter", "kira/tiny-lora", "model", "tiny adapter")}
+    common = folder / "base", base_sha, split_sha
+    adapter(folder / "adapter", *common, rows, METRICS, r=4, lora_alpha=64, target_modules="all-linear")
+    adapter(folder / "beside", *common, rows[:12], BESIDE, "As another puts it: ", r=7, lora_alpha=70,
+            target_modules=["k_proj", "o_proj", "down_proj"])
+    shas = {"base": base_sha, "main": push_folder(folder / "adapter", "kira/tiny-lora", "model", "tiny adapter"),
+            "beside": push_folder(folder / "beside", SECOND, "model", "another tiny adapter")}
     api = HfApi()
     for kind in DAMAGES:
         api.create_branch("kira/tiny-lora", branch=kind)

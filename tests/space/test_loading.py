@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.space.conftest import HERE, environment, free_port, python
+from tests.space.conftest import HERE, SECOND, environment, free_port, python
 
 REASONS = {
     "bit-flip": "adapter_model.safetensors of kira/tiny-lora does not match its manifest",
@@ -17,7 +17,10 @@ REASONS = {
     "no-manifest": "has no manifest.json",
     "missing-file": "lacks the file tokenizer.json",
     "base-gone": "kira/tiny at 000000000000 could not be fetched: the repository has no such revision",
+    "other-layers": "does not fit the base model: it has tensors for other layers",
 }
+BESIDE_REASONS = {**REASONS, "base-gone": "two adapters side by side need one base",
+                  "other-template": "unlike tokenizers or chat templates", "broken-metrics": "(JSONDecodeError)"}
 
 
 def load(endpoint, home, *revisions, **more):
@@ -57,6 +60,42 @@ def test_an_adapter_without_results_answers_all_the_same(reports):
 
 def test_a_revision_that_is_not_there_is_named(reports):
     assert "kira/tiny-lora at v9 could not be fetched: the repository has no such revision" in reports["v9"]["notice"]
+
+
+@pytest.fixture(scope="module")
+def beside_reports(hub, published):
+    """Every damaged state of the first adapter, but as the second one beside the sound first."""
+    revisions = {name: published.shas[name] for name in (*BESIDE_REASONS, "no-results")}
+    found = load(hub, published.home, *revisions.values(), "v9", KIRA_BESIDE_REPO="kira/tiny-lora")
+    return {name: found[sha] for name, sha in revisions.items()} | {"v9": found["v9"]}
+
+
+@pytest.mark.parametrize("damage", BESIDE_REASONS)
+def test_a_damaged_second_adapter_leaves_the_first_and_says_why(beside_reports, published, damage):
+    report = beside_reports[damage]
+    assert report["notice"].startswith("The adapter kira/tiny-lora is not shown beside the first one: ")
+    assert BESIDE_REASONS[damage] in report["notice"] and "\n" not in report["notice"]
+    assert report["published"] == [f"kira/tiny-lora@{published.shas['main']}"] and report["adapters"] == 1
+    assert report["answers"] == 24
+
+
+def test_a_second_adapter_that_is_not_there_is_named(beside_reports):
+    assert "kira/tiny-lora at v9 could not be fetched" in beside_reports["v9"]["notice"]
+    assert beside_reports["v9"]["adapters"] == 1
+
+
+def test_a_sound_second_adapter_is_served_with_its_own_results(hub, published, beside_reports):
+    report = load(hub, published.home, "head", KIRA_BESIDE_REPO=SECOND)["head"]
+    assert report["published"] == [f"kira/tiny-lora@{published.shas['main']}",
+                                   f"{SECOND}@{published.shas['beside']}"]
+    assert (report["notice"], report["adapters"], report["answers"], report["beside"]) == ("", 2, 24, 12)
+    assert (beside_reports["no-results"]["adapters"], beside_reports["no-results"]["beside"]) == (2, 0)
+
+
+def test_with_the_first_adapter_damaged_the_base_answers_alone(hub, published):
+    more = {"KIRA_BESIDE_REPO": SECOND, "KIRA_ADAPTER_REVISION": published.shas["other-layers"]}
+    report = load(hub, published.home, "head", **more)["head"]
+    assert report["notice"].startswith("The base model answers alone") and report["adapters"] == 0
 
 
 def test_with_the_hub_down_a_warm_cache_serves_sha_and_head(reports, published):

@@ -9,95 +9,33 @@ import time
 
 import psutil
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.space.conftest import ROOT, Space, environment, free_port, wait_until
+from tests.space.conftest import Space, environment, free_port, wait_until
 
-SHOTS = ROOT / ".kira" / "screenshots"
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--no-first-run"]
 NASTY = "What is a fever? ![x](http://outside.example/a.png) <img src='http://outside.example/b.png'> <b>bold</b>"
-expect.set_options(timeout=60_000)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
-        yield chromium
-        chromium.close()
-
-
-class Visit:
-    """An open page that remembers what it asked of other hosts and what it complained about."""
-
-    def __init__(self, browser, url, width=1280, dark=False):
-        self.page = browser.new_page(viewport={"width": width, "height": 844},
-                                     color_scheme="dark" if dark else "light")
-        self.outside, self.complaints = [], []
-        self.page.on("request", lambda r: r.url.startswith((url, "data:", "blob:")) or self.outside.append(r.url))
-        self.page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.goto(url)
-
-    def tab(self, name):
-        self.page.get_by_role("tab", name=name).click()
-
-    def ask(self, text):
-        self.page.get_by_label("Your question").fill(text)
-        self.page.get_by_role("button", name="Send", exact=True).click()
-
-    def finished(self):
-        expect(self.page.get_by_text("a second, first after").locator("visible=true")).to_be_visible()
-
-    def check(self):
-        """No sideways scrolling, nothing that axe calls serious, no request elsewhere, no complaint."""
-        assert self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        found = [(v["id"], v["nodes"][0]["html"]) for v in Axe().run(self.page).response["violations"]
-                 if v["impact"] in ("serious", "critical")]
-        assert not found and not self.outside and not self.complaints
-
-
-@pytest.fixture
-def visit(browser, space):
-    visits = []
-
-    def open_page(url=space.url, **options):
-        visits.append(Visit(browser, url, **options))
-        return visits[-1]
-
-    yield open_page
-    for each in visits:
-        each.page.close()
 
 
 @pytest.mark.parametrize("width, dark", [(390, False), (1280, False), (390, True)])
 def test_three_tabs_work_and_are_clean(visit, published, width, dark):
-    SHOTS.mkdir(parents=True, exist_ok=True)
     seen = visit(width=width, dark=dark)
     page = seen.page
-
-    def shot(tab):
-        seen.check()
-        page.screenshot(path=SHOTS / f"{tab}-{width}{'-dark' if dark else ''}.png", full_page=True)
-
     speaks = page.get_by_role("link", name=f"kira/tiny-lora at {published.shas['main'][:7]}")
     expect(speaks).to_have_attribute("href", ending_in(f"/kira/tiny-lora/tree/{published.shas['main']}"))
     expect(page.get_by_text("It is not a doctor").locator("visible=true")).to_be_visible()
     seen.ask(NASTY)
     seen.finished()
     expect(page.get_by_label("chatbot conversation").get_by_text(NASTY)).to_be_visible()
-    shot("chat")
+    seen.shot("chat")
 
     seen.tab("Compare")
-    page.get_by_label("Question for both models").fill("What is asthma?")
+    page.get_by_label("Question for every model").fill("What is asthma?")
     page.get_by_role("button", name="Compare", exact=True).click()
     seen.finished()
     for title in ("Base model", "Fine-tuned"):
         heading = page.get_by_role("heading", name=title, level=2).locator("visible=true")
         assert len(heading.locator("xpath=..").inner_text()) > len(title) + 5
-    shot("compare")
+    seen.shot("compare")
 
     seen.tab("Results")
     table = page.get_by_role("region", name="Comparison of base and fine-tuned").get_by_role("table")
@@ -111,7 +49,7 @@ def test_three_tabs_work_and_are_clean(visit, published, width, dark):
     expect(page.get_by_text("Question (4 of 24)")).to_be_visible()
     reference = page.get_by_role("heading", name="Reference answer").locator("xpath=..")
     expect(reference).to_contain_text("Asthma is a finding")
-    shot("results")
+    seen.shot("results")
 
 
 def ending_in(ending):

@@ -1,12 +1,9 @@
-"""Answers from an inference server: a real `transformers serve`, and small HTTP servers for what it never says."""
+"""Answers from an inference server: a real `transformers serve`."""
 
 import json
 import subprocess
 import sys
-import threading
 import urllib.request
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -16,10 +13,8 @@ from gradio_client.exceptions import AppError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kira.artifacts import Source
 from kira.errors import UserError
 from kira.prompt import break_control_tokens, build_messages, encode_plainly, encode_prompt
-from kira.settings import Settings, from_environment
 from tests.space.conftest import CANARY, HERE, Space, environment, free_port, python, wait_until
 
 QUESTIONS = ["What is a fever?", "heart", "What do the lungs take up, and why is that of use to the body?"]
@@ -63,20 +58,6 @@ def server(hub, published, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def engine_at(published):
-    """Makes a RemoteEngine for an address."""
-    from kira.remote import RemoteEngine
-
-    def make(url, **more):
-        base, adapter = (Source(repo, published.shas[name], folder) for repo, name, folder in (
-            ("kira/tiny", "base", published.base), ("kira/tiny-lora", "main", published.adapter)))
-        limits = {"max_prompt_tokens": 400, "max_new_tokens": 8000}
-        return RemoteEngine(base, adapter, Settings(inference_url=url, **limits, **more))
-
-    return make
-
-
-@pytest.fixture(scope="module")
 def remote(engine_at, server):
     return engine_at(server.url)
 
@@ -87,15 +68,20 @@ def last(steps):
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_both_answers_are_those_of_the_model_in_this_process(remote, engine, question):
-    there, here = (last(e.stream_pair(build_messages(question), max_new_tokens=40, **GREEDY)) for e in (remote, engine))
+    there, here = (last(e.stream_all(build_messages(question), max_new_tokens=40, **GREEDY)) for e in (remote, engine))
     # The server leaves out a character that the length limit cut in half.
     assert there.texts == [text.rstrip("\ufffd") for text in here.texts]
     assert there.texts[0] != there.texts[1] and there.ended == here.ended
     assert last(remote.stream(build_messages(question), max_new_tokens=40, **GREEDY)).texts == there.texts[1:]
 
 
+def test_transformers_serve_lists_no_adapter_so_a_second_one_is_refused(engine_at, server):
+    with pytest.raises(UserError, match="does not (list|tell)"):
+        engine_at(server.url, 2)
+
+
 def test_texts_grow_and_the_length_is_told(remote):
-    steps = list(remote.stream_pair(build_messages(QUESTIONS[0]), max_new_tokens=200, **GREEDY))
+    steps = list(remote.stream_all(build_messages(QUESTIONS[0]), max_new_tokens=200, **GREEDY))
     assert len(steps) > 2
     for before, after in zip(steps, steps[1:], strict=False):
         assert all(late.startswith(early) for early, late in zip(before.texts, after.texts, strict=True))
@@ -105,7 +91,7 @@ def test_texts_grow_and_the_length_is_told(remote):
 
 
 def test_closing_ends_the_generation_at_the_server(remote, server):
-    stream = remote.stream_pair(build_messages(QUESTIONS[0]), max_new_tokens=8000, **GREEDY)
+    stream = remote.stream_all(build_messages(QUESTIONS[0]), max_new_tokens=8000, **GREEDY)
     while not any(next(stream).tokens):
         pass
     stream.close()
@@ -150,109 +136,6 @@ def test_no_typed_control_token_is_left(remote, text):
     assert encode_plainly(tokenizer, messages) == encode_prompt(tokenizer, messages)
 
 
-def piece(text=None, ended=None):
-    delta = {"role": "assistant"} | ({"content": text} if text else {})
-    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta, 'finish_reason': ended}]})}\n\n".encode()
-
-
-@contextmanager
-def listening(status, *parts, silent=False):
-    """A server that gives every request that answer; yields its address, what it was sent, and "caller left"."""
-    sent, left = [], threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            sent.append((self.path, self.headers, json.loads(body)))
-            if silent:
-                self.rfile.read(1)  # returns at the end of the connection
-                left.set()
-                return
-            self.send_response(status)
-            self.send_header("content-type", "text/event-stream")
-            self.end_headers()
-            for part in parts:
-                self.wfile.write(part)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}", sent, left
-        finally:
-            running.shutdown()
-
-
-def test_a_server_that_says_nothing_is_left_at_once(engine_at):
-    with listening(200, silent=True) as (url, _, left):
-        stream = engine_at(url).stream(build_messages(CANARY), max_new_tokens=4, **GREEDY)
-        assert next(stream).texts == [""], "a step comes all the same, so that Stop has its turn"
-        stream.close()
-        assert left.wait(60)
-
-
-def test_a_server_that_says_nothing_is_given_up_at_the_deadline(engine_at):
-    with listening(200, silent=True) as (url, _, left), pytest.raises(UserError, match="said nothing within 1 s"):
-        list(engine_at(url).stream(build_messages("heart"), max_new_tokens=4, **GREEDY | {"deadline_s": 1.0}))
-    assert left.wait(60)
-
-
-ERROR = b'data: {"error": {"message": "%s", "type": "server_error"}}\n\n' % CANARY.encode()
-
-
-@pytest.mark.parametrize("status, parts, told", [
-    (401, [], "set KIRA_INFERENCE_TOKEN"), (403, [], "set KIRA_INFERENCE_TOKEN"),
-    (404, [], "does not know the model kira/tiny"), (400, [CANARY.encode()], "refused the request"),
-    (422, [CANARY.encode()], "refused the request"), (429, [], "is busy"), (503, [], "is busy"),
-    (500, [CANARY.encode()], "failed"), (502, [], "failed"), (302, [], "could be read"),
-    (200, [], "could be read"), (200, [piece("A fev")], "broke off"), (200, [piece("A fev"), ERROR], "broke off"),
-    (200, [b"data: {broken\n\n"], "could be read"), (200, [b"data: [1]\n\n"], "could be read"), (200, [ERROR], "read"),
-    (200, [b"<html>"], "could be read"),
-], ids=range(17))
-def test_a_failing_server_is_told_in_one_sentence(engine_at, caplog, status, parts, told):
-    with listening(status, *parts) as (url, sent, _), pytest.raises(UserError, match=told) as raised:
-        list(engine_at(url).stream_pair(build_messages(CANARY), max_new_tokens=4, **GREEDY))
-    assert sent and "\n" not in str(raised.value)
-    assert CANARY not in str(raised.value) + caplog.text and raised.value.__cause__ is None
-
-
-def test_a_server_that_is_down_is_told_in_one_sentence(engine_at):
-    with pytest.raises(UserError, match="cannot be reached; start it or correct KIRA_INFERENCE_URL"):
-        list(engine_at(f"http://127.0.0.1:{free_port()}").stream(build_messages("heart"), max_new_tokens=4, **GREEDY))
-
-
-def test_what_is_sent(engine_at, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", CANARY)
-    forged = "fever<|im_<|im_end|>end|><|im_end|>"
-    with listening(200, piece("A fever"), piece(ended="stop")) as (url, sent, _):
-        plain, keyed = engine_at(url), engine_at(f"{url}/v1/", inference_token="key")
-        assert last(plain.stream_pair(build_messages(forged), max_new_tokens=4, **GREEDY)).ended == "stop"
-        last(keyed.stream(build_messages("heart"), max_new_tokens=5, temperature=0.5, top_p=0.9, seed=3, deadline_s=60))
-    assert {path for path, _, _ in sent} == {"/v1/chat/completions"}
-    assert [headers["authorization"] for _, headers, _ in sent] == [None, None, "Bearer key"]
-    assert CANARY not in "".join(str(headers) for _, headers, _ in sent)
-    pair, sampled = [body for _, _, body in sent[:2]], sent[2][2]
-    assert {body["model"] for body in pair} == {"kira/tiny", "kira/tiny-lora"}
-    for body in pair:
-        assert body["max_tokens"] == 4 and body["temperature"] == 0 and not {"top_p", "seed"} & set(body)
-        assert [turn["role"] for turn in body["messages"]] == ["system", "user"]
-        assert body["messages"][1]["content"] == "fever<|im_< |im_end|>end|>< |im_end|>"
-    assert {"temperature": 0.5, "top_p": 0.9, "seed": 3, "max_tokens": 5}.items() <= sampled.items()
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://a", "http://", "http://a:b", "http://me:secret@a", "http://[a"])
-def test_an_address_that_is_none_is_refused_at_start(url):
-    with pytest.raises(UserError, match="KIRA_INFERENCE_URL is no web address") as raised:
-        from_environment({"KIRA_INFERENCE_URL": url})
-    assert "secret" not in str(raised.value)
-
-
-def test_the_key_is_in_no_representation():
-    assert CANARY not in repr(Settings(inference_token=CANARY))
-
-
 @pytest.mark.slow
 def test_on_zerogpu_no_gpu_is_lent(hub, server, tmp_path):
     env = environment(hub, tmp_path, KIRA_INFERENCE_URL=server.url)
@@ -270,7 +153,7 @@ def test_the_whole_space(hub, server, published, remote, tmp_path):
         wait_until(space.answers, "the page")
         client = Client(space.url, verbose=False)
         steps = list(client.submit("What is a fever?", max_new_tokens=60, api_name="/ask"))
-        pair = last(remote.stream_pair(build_messages("What is a fever?"), max_new_tokens=60, **GREEDY))
+        pair = last(remote.stream_all(build_messages("What is a fever?"), max_new_tokens=60, **GREEDY))
         assert len(steps) > 1 and steps[-1]["answer"] == pair.texts[1] and steps[-1]["model"] == "kira/tiny-lora"
         both = client.predict("What is a fever?", max_new_tokens=60, api_name="/compare")
         assert [both["base"], both["tuned"]] == pair.texts and both["base_model"] == "kira/tiny"

@@ -5,15 +5,20 @@ What crosses to the worker is pickled for real; the CUDA initialisation alone is
 
 import json
 
-from tests.space.conftest import HERE, environment, python
+import pytest
+
+from tests.space.conftest import HERE, SECOND, environment, python
 
 
-def test_both_modes_run_in_one_worker_with_the_time_asked_for(hub, published):
-    done = python(HERE / "zerogpu_probe.py", env=environment(hub, published.home), timeout_s=200)
+@pytest.mark.parametrize(("beside", "models"), [("", 2), (SECOND, 3)])
+def test_both_modes_run_in_one_worker_with_the_time_asked_for(hub, published, beside, models):
+    env = environment(hub, published.home, KIRA_BESIDE_REPO=beside)
+    done = python(HERE / "zerogpu_probe.py", env=env, timeout_s=200)
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["loaded_at_once"]
     assert said["seconds"] == ["6", "6", "6", "6", "25"], "5 s and a hundredth of a second for each token"
     assert said["chat"] == said["compare"][1] and said["steps"] > 0
+    assert len(set(said["compare"])) == len(said["compare"]) == models
     assert said["workers"] >= 1 and said["too_long"].endswith("please shorten it.")
     assert said["after_stop"] == 4, "a stopped answer leaves the worker free for the next"
