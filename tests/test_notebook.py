@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from kira.figures import comparison_rows, label, number
+from kira.settings import Settings
 from train_space import notebook
 from train_space.files import read_json
 
@@ -58,15 +59,16 @@ class Notebook:
         self.client = NotebookClient(self.book, timeout=1800, kernel_name="python3",
                                      resources={"metadata": {"path": folder / "notebooks"}})
 
-    def running(self):
-        """The kernel, for as long as a `with` block lasts."""
+    def running(self, **more):
+        """The kernel, for as long as a `with` block lasts; `more` goes into its environment."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "KIRA_", "GRADIO_", "SPACE"))}
         # No test opens its machine to the world: with this address Gradio cannot make a share link.
         return self.client.setup_kernel(env=kept | {
-            "GRADIO_SERVER_PORT": str(port), "GRADIO_SHARE_SERVER_ADDRESS": "nowhere", "CUDA_VISIBLE_DEVICES": ""})
+            "GRADIO_SERVER_PORT": str(port), "GRADIO_SHARE_SERVER_ADDRESS": "nowhere", "CUDA_VISIBLE_DEVICES": "",
+            **more})
 
     def run(self, name: str, old: str = "", new: str = "") -> list[str]:
         """What the cell of that id shows, with `old` in it replaced by `new`; raises CellExecutionError."""
@@ -84,6 +86,20 @@ class Notebook:
                 if Path(process.cwd()).is_relative_to(self.folder):
                     lines.append(" ".join(process.cmdline()))
         return "\n".join(lines)
+
+
+def test_outside_a_checkout_it_clones_one(tmp_path):
+    book = Notebook(tmp_path / "copy")
+    book.client.resources["metadata"]["path"] = outside = tmp_path / "outside"
+    outside.mkdir()
+    # git itself takes this checkout for the address on the Hub
+    address = f"https://huggingface.co/spaces/{Settings().adapter_repo.split('/')[0]}/kira"
+    with book.running(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0=f"url.{ROOT}.insteadOf", GIT_CONFIG_VALUE_0=address):
+        assert not book.run("code")
+        assert (outside / "kira" / "app.py").is_file()
+        book.folder = outside.resolve() / "kira"
+        assert "ipykernel" in book.processes()  # and it works there
+    assert not book.processes()
 
 
 def test_a_failed_command_stops_it(tmp_path):

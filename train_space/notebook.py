@@ -60,8 +60,9 @@ printed last are for then. Recorded last: $times. A second time no work is repea
 assert _exit_code == 0, "The run did not end well; its last line says why.\""""),
     ("about-figures", """## 4. What changed
 
-Every figure with its 95 % interval, from the `metrics.json` that the run wrote; below, the model card as it was
-published."""),
+Every figure with its 95 % interval, from the `metrics.json` that the run wrote. "No significant change": the interval
+includes 0, or the difference can be chance once all differences are counted (p after Holm's correction is 0.05 or
+more). Below, the model card as it was published."""),
     ("figures", """import json
 
 from IPython.display import Markdown, display
