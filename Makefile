@@ -36,9 +36,10 @@ test-hub: $(READY)
 lint: $(READY)
 	$(PY) -m ruff check .
 
-# README's generated parts: front matter, table of variables, results.
+# README's generated parts (front matter, table of variables, results), and the notebook, which quotes them.
 readme: $(READY)
 	$(PY) -m train_space.readme
+	$(PY) -m train_space.notebook
 
 $(READY): $(REQUIREMENTS) Makefile
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
     make readme                                            after a change of settings
     python -m train_space.readme .kira/runs/embedded       after a run: keeps its recipe.json and metrics.json too
+                                                           (then `make readme`: the notebook quotes its times)
 
 A test fails when README differs from what this writes.
 """
@@ -70,10 +71,15 @@ def results() -> str:
         verdict = "" if row["significant"] else ", no significant change"
         lines.append(f"| {row['metric']} | {row['base']:.3f} | {row['tuned']:.3f} | {row['delta']:+.3f} | "
                      f"[{row['low']:+.3f}, {row['high']:+.3f}]{verdict} | {row['n']} |")
-    times = ", ".join(f"{name} {stage['wall_time_s']:.0f} s" for name, stage in record["stages"].items())
-    lines.append(f"\nTest split, {metrics['precision']}, greedy; `{metrics['command']}`. Stages: {times}, on "
-                 f"{record['hardware']['cores']} cores of {record['hardware']['cpu']}.")
+    lines.append(f"\nTest split, {metrics['precision']}, greedy; `{metrics['command']}`. "
+                 f"Stages: {stage_times(record)}.")
     return "\n".join(lines)
+
+
+def stage_times(record: dict) -> str:
+    """Time of each stage in a run's recipe.json, and the machine."""
+    times = ", ".join(f"{name} {stage['wall_time_s']:.0f} s" for name, stage in record["stages"].items())
+    return f"{times}, on {record['hardware']['cores']} cores of {record['hardware']['cpu']}"
 
 
 def benchmarks() -> str:
