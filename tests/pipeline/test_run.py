@@ -256,6 +256,7 @@ def test_two_processes_measure_what_one_does(finished, hub, tiny_recipe, tmp_pat
         assert [n for _, n in numbers_of(two)] == pytest.approx([n for _, n in numbers_of(one)], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_do_the_whole_job(hub, tiny_recipe, tmp_path):
     options = "--set", "adapter_repo=joint-lora", "--set", "dataset_repo=joint-split"
     done = launched(hub, "run", "--recipe", tiny_recipe, "--work", tmp_path, *options)

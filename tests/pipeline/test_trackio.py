@@ -69,6 +69,7 @@ def test_a_run_is_logged_on_this_machine_and_learns_the_same(hub, tiny_recipe, p
     assert not any(b"Finding number" in data or b"finding" in data for data in files)  # of the rows' text
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_share_a_project(hub, tiny_recipe, tmp_path):
     path = tmp_path / "rates.yaml"
     path.write_text(yaml.safe_dump({

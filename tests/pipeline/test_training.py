@@ -142,6 +142,7 @@ def test_qlora_of_the_seed_recipe_learns_on_a_cpu(hub, tiny_recipe, prepared, un
     assert perplexity["tuned"] < perplexity["base"]
 
 
+@pytest.mark.slow
 def test_bfloat16_is_stored_in_bfloat16_and_measured_in_float32(hub, tiny_recipe, prepared, tmp_path):
     """Half the bytes of what trains in float32, and an adapter that a CPU measures in its own precision."""
     work = tmp_path / "work"
@@ -155,6 +156,7 @@ def test_bfloat16_is_stored_in_bfloat16_and_measured_in_float32(hub, tiny_recipe
     assert metrics["runs"]["tuned"]["metrics"]["perplexity"] < metrics["runs"]["base"]["metrics"]["perplexity"]
 
 
+@pytest.mark.slow
 def test_full_disk_at_a_checkpoint_is_one_sentence_and_the_run_goes_on_later(
         hub, tiny_recipe, prepared, uninterrupted, tmp_path):
     """A file size limit, which the adapter's weights exceed, stands in for a full disk."""

@@ -91,6 +91,7 @@ def test_names_the_lie(told, lie, reason):
     assert output.count("\n") == len(CHECKS) + 2  # every check says its line, whatever became of the others
 
 
+@pytest.mark.slow
 def test_rows_of_the_package_are_checked_where_the_others_are_out_of_reach(tiny_recipe, hub, tmp_path):
     """A split of two sources, one of which any machine has: what needs all texts is left out and named."""
     location = next(line.split(": ")[1] for line in tiny_recipe.read_text().splitlines() if "source_location" in line)
