@@ -17,8 +17,8 @@ def swept(hub, tiny_recipe, tmp_path_factory):
     path = folder / "rates.yaml"
     path.write_text(yaml.safe_dump({
         "recipe": str(tiny_recipe), "set": {"usd_per_hour": 3.5}, "seeds": [1, 2], "against": "slow",
-        "runs": {"slow": {"learning_rate": 1e-4, "seeds": [1]}, "fast": {}, "leaky": {"split": "random", "seeds": [1]}}},
-        sort_keys=False), "utf-8")
+        "runs": {"slow": {"learning_rate": 1e-4, "seeds": [1]}, "fast": {},
+                 "leaky": {"split": "random", "seeds": [1]}}}, sort_keys=False), "utf-8")
     command = "sweep", path, "--work", folder / "work", "--results", folder / "results"
     for part in (["--only", "slow", "--only", "leaky"], ["--only", "fast"]):
         assert not (folder / "results" / "model_comparison.csv").exists()
