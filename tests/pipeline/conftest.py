@@ -76,6 +76,15 @@ def push(hub, folder, repo, **options):
                       folder, repo, **options).stdout.strip()
 
 
+def run_on_package_rows(hub, recipe: Path, work: Path, name: str) -> Path:
+    """Folder of a published run on rows that any machine can make, 12 of them measured."""
+    options = [f"--set={field}" for field in (
+        "source=hpo", "sample_rows=150", "max_answer_words=20", f"adapter_repo={name}", f"dataset_repo={name}-split",
+        "test_rows=12")]
+    hub.kira("run", "--recipe", recipe, "--work", work, *options)
+    return work / "tiny"
+
+
 def rows(count: int) -> list[dict]:
     """Question-answer rows with a topic each and no two answers alike."""
     made = []

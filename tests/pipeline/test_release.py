@@ -6,19 +6,15 @@ import shutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.pipeline.conftest import local_hub, push
+from tests.pipeline.conftest import local_hub, push, run_on_package_rows
 
 
 @pytest.fixture(scope="module")
 def shipped(hub, tiny_recipe, tmp_path_factory):
     """What release/ would hold of a run on rows that any machine can rebuild."""
     work = tmp_path_factory.mktemp("work")
-    options = [f"--set={field}" for field in (
-        "source=hpo", "sample_rows=150", "max_answer_words=20", "adapter_repo=shipped", "dataset_repo=shipped-split",
-        "test_rows=12")]
-    hub.kira("run", "--recipe", tiny_recipe, "--work", work, *options)
     folder = work / "release"
-    shutil.copytree(work / "tiny" / "publication", folder)
+    shutil.copytree(run_on_package_rows(hub, tiny_recipe, work, "shipped") / "publication", folder)
     (folder / "README.md").unlink()
     return folder
 

@@ -4,18 +4,15 @@ import json
 
 import pytest
 
+from tests.pipeline.conftest import run_on_package_rows
+
 CHECKS = ("release", "files", "links", "rows", "scores", "figures", "card", "base", "likelihood", "answers anew")
 
 
 @pytest.fixture(scope="module")
 def finished(hub, tiny_recipe, tmp_path_factory):
     """Run folder of an adapter on rows that any machine can rebuild."""
-    work = tmp_path_factory.mktemp("work")
-    options = [f"--set={field}" for field in (
-        "source=hpo", "sample_rows=150", "max_answer_words=20", "adapter_repo=believed", "dataset_repo=believed-split",
-        "test_rows=12")]
-    hub.kira("run", "--recipe", tiny_recipe, "--work", work, *options)
-    return work / "tiny"
+    return run_on_package_rows(hub, tiny_recipe, tmp_path_factory.mktemp("work"), "believed")
 
 
 @pytest.fixture(scope="module")
