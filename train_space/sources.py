@@ -11,6 +11,11 @@ from train_space.recipe import Recipe
 
 COLUMNS = {"flashcards": ("input", "output"), "medquad": ("question", "answer", "question_type", "question_focus"),
            "jsonl": ("question", "answer")}
+# Whom a source's licence wants named, wherever a copy of its rows was read from; else it is the file or repository.
+ATTRIBUTION = {
+    "flashcards": "Medical Meadow, collected by medAlpaca (Han et al., 2023)",
+    "medquad": "MedQuAD, by Asma Ben Abacha and Dina Demner-Fushman (BMC Bioinformatics 20:511, 2019)",
+}
 OPTIONAL = {"type": "", "topic": "", "source": "", "url": "", "references": [], "licence": ""}
 # Words of a question that are not its topic.
 QUESTION_WORDS = set("""
@@ -55,8 +60,9 @@ def _load_one(recipe: Recipe) -> tuple[list[dict], dict]:
     for row in rows:
         row["licence"] = row["licence"] or recipe.source_licence
         row["source"] = row["source"] or recipe.source
-    return rows, {**known, "licence": recipe.source_licence, "licence_link": "", "attribution": known["id"],
-                  "homepage": "", "description": f"question-answer rows of `{known['id']}`, read as {recipe.source}"}
+    return rows, {**known, "licence": recipe.source_licence, "licence_link": "",
+                  "attribution": ATTRIBUTION.get(recipe.source, known["id"]), "homepage": "",
+                  "description": f"question-answer rows of `{known['id']}`, read as {recipe.source}"}
 
 
 def _join_topics(rows: list[dict]) -> None:
