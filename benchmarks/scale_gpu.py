@@ -34,7 +34,7 @@ def work(base: str, run_dir: str, preset: str, *over: str) -> None:
     """One process of a run; rank i writes what it learnt to RUN/rank-i.json."""
     folder = Path(run_dir)
     recipe = recipes.load(preset, dict(o.split("=", 1) for o in over) | {
-        "base_repo": base, "early_stopping_patience": "1000"})
+        "base_repo": base, "early_stopping_patience": "1000", "generation_probe_rows": "0"})
     learnt = train.train(recipe, folder, "main", train.inputs(recipe, folder, "main"))
     learnt["peak_mb"] = torch.cuda.max_memory_allocated() >> 20
     (folder / f"rank-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(learnt))

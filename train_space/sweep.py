@@ -4,8 +4,8 @@
 
 The file names a `recipe`, fields to `set` in all runs, `seeds`, the `runs` (label: fields; `recipe` and `seeds` of its
 own among them) and the label `against` which the others are held; runs on another split are held against the first one
-on it. Each run and seed has a folder WORK/SWEEP/LABEL-SEED, is skipped when it is done, and keeps its recipe.json and
-metrics.json in RESULTS/runs/SWEEP/LABEL-SEED. From what they recorded come
+on it. Each run and seed has a folder WORK/SWEEP/LABEL-SEED, is skipped when it is done, and keeps its recipe.json,
+metrics.json and scores.csv (each test row's scores, no text) in RESULTS/runs/SWEEP/LABEL-SEED. From these alone come
 
 - RESULTS/experiment_tracking.csv: a row a run and seed, no empty cell;
 - RESULTS/model_comparison.csv: a row a label and metric: mean and standard deviation over the seeds, the difference
@@ -21,6 +21,7 @@ import dataclasses
 import io
 import shutil
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def sweep(path: Path, work: Path, results: Path, only: list[str] = (), overrides
     unknown = [label for label in only if label not in plan.runs]
     if unknown:
         raise UserError(f"The sweep {path.name} has no run {unknown[0]!r}; it has {', '.join(plan.runs)}.")
-    prepared = {}
+    prepared = {_split_of(r): folder for made in plan.runs.values() for r in made
+                if ((folder := work / plan.name / r.name) / "stages.json").is_file()}
     for label, made in plan.runs.items():
         for recipe in made if label in only or not only else []:
             run_dir = work / plan.name / recipe.name
@@ -96,13 +98,14 @@ def sweep(path: Path, work: Path, results: Path, only: list[str] = (), overrides
             pipeline.evaluate(recipe, run_dir)
             kept = results / "runs" / plan.name / recipe.name
             write_json(kept / "recipe.json", read_json(run_dir / "recipe.json"))
+            _write_csv(kept / "scores.csv", map(_scores, read_json_lines(run_dir / "evaluation" / "answers.jsonl")))
             write_json(kept / "metrics.json", read_json(run_dir / "evaluation" / "metrics.json"))
     missing = [r.name for made in plan.runs.values() for r in made
                if not (results / "runs" / plan.name / r.name / "metrics.json").is_file()]
     if missing:
         print(f"\nNo tables yet: {len(missing)} runs are to be made, {missing[0]} the first.")
     else:
-        write_tables(plan, work, results)
+        write_tables(plan, results)
 
 
 def _split_of(recipe: Recipe) -> tuple:
@@ -118,7 +121,7 @@ def _take_data(source: Path, run_dir: Path) -> None:
     write_json(run_dir / "recipe.json", record | {"stages": {"prepare": record["stages"]["prepare"]}})
 
 
-def write_tables(plan: Sweep, work: Path, results: Path) -> None:
+def write_tables(plan: Sweep, results: Path) -> None:
     """The three files in `results`; see the module's docstring."""
     kept = {r.name: results / "runs" / plan.name / r.name for made in plan.runs.values() for r in made}
     records, metrics = ({name: read_json(folder / file) for name, folder in kept.items()}
@@ -126,7 +129,7 @@ def write_tables(plan: Sweep, work: Path, results: Path) -> None:
     _write_csv(results / "experiment_tracking.csv", [
         _tracked(plan.name, label, recipe, records[recipe.name], metrics[recipe.name])
         for label, made in plan.runs.items() for recipe in made])
-    _write_csv(results / "model_comparison.csv", _compared(plan, work, metrics))
+    _write_csv(results / "model_comparison.csv", _compared(plan, kept, metrics))
     split = _split_of(plan.runs[plan.against][0])
     losses = {label: statistics.fmean(records[r.name]["stages"]["train"]["best_validation_loss"] for r in made)
               for label, made in plan.runs.items() if _split_of(made[0]) == split}
@@ -156,14 +159,14 @@ def _tracked(sweep_name: str, label: str, recipe: Recipe, record: dict, metrics:
     }
 
 
-def _compared(plan: Sweep, work: Path, metrics: dict) -> list[dict]:
+def _compared(plan: Sweep, kept: dict[str, Path], metrics: dict) -> list[dict]:
     """Rows of model_comparison.csv. A test row's score is its mean over the seeds; intervals are over test rows."""
     splits = {}
     for label, made in plan.runs.items():
         splits.setdefault(_split_of(made[0]), []).append(label)
     table = []
     for labels in splits.values():
-        columns = {label: _columns(plan, work, plan.runs[label]) for label in labels}
+        columns = {label: _columns([kept[r.name] for r in plan.runs[label]]) for label in labels}
         if any(ids != columns[labels[0]][0] for ids, _ in columns.values()):
             raise UserError("Runs on one split were measured on different rows; give them one test_rows.")
         reference = plan.against if plan.against in labels else labels[0]
@@ -203,18 +206,31 @@ def _differences(metric: str, runs: dict, reference: dict, recipe: Recipe) -> di
     return {key: value if isinstance(value, str) else round(value, 4) for key, value in row.items()}
 
 
-def _columns(plan: Sweep, work: Path, made: list[Recipe]):
-    """(row ids, {run: (rows, 4) of rougeL, 1, NLL, tokens}), means over the seeds."""
-    each = [read_json_lines(work / plan.name / r.name / "evaluation" / "answers.jsonl") for r in made]
-    ids = [answer["id"] for answer in each[0]]
-    if any([answer["id"] for answer in answers] != ids for answers in each):
+def _scores(answer: dict) -> dict:
+    """A row of scores.csv."""
+    return {"id": answer["id"], **{f"{run}_{name}": round(answer[run][name], 6)
+                                   for run in ("base", "tuned") for name in ("rougeL", "nll")},
+            "reference_tokens": answer["reference_tokens"]}
+
+
+def _columns(folders: list[Path]):
+    """(row ids, {run: (rows, 4) of rougeL, 1, NLL, tokens}), means over the seeds, which have a folder each."""
+    each = [_read_csv(folder / "scores.csv") for folder in folders]
+    ids = [row["id"] for row in each[0]]
+    if any([row["id"] for row in rows] != ids for rows in each):
         raise UserError("The seeds of one label were measured on different rows; give them one split_seed.")
-    return ids, {run: np.mean([[[a[run]["rougeL"], 1, a[run]["nll"], a["reference_tokens"]] for a in answers]
-                               for answers in each], axis=0) for run in ("base", "tuned")}
+    return ids, {run: np.mean([[[float(row[f"{run}_rougeL"]), 1, float(row[f"{run}_nll"]),
+                                 float(row["reference_tokens"])] for row in rows] for rows in each], axis=0)
+                 for run in ("base", "tuned")}
 
 
-def _write_csv(path: Path, rows: list[dict]) -> None:
-    text = io.StringIO()
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _write_csv(path: Path, rows: Iterable[dict]) -> None:
+    rows, text = list(rows), io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
