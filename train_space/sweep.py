@@ -4,8 +4,9 @@
 
 The file names a `recipe`, fields to `set` in all runs, `seeds`, the `runs` (label: fields; `recipe` and `seeds` of its
 own among them) and the label `against` which the others are held; runs on another split are held against the first one
-on it. Each run and seed has a folder WORK/SWEEP/LABEL-SEED, is skipped when it is done, and keeps its recipe.json,
-metrics.json and scores.csv (each test row's scores, no text) in RESULTS/runs/SWEEP/LABEL-SEED. From these alone come
+on it. Each run and seed has a folder WORK/SWEEP/LABEL-SEED and keeps its recipe.json, metrics.json and scores.csv (each
+test row's scores, no text) in RESULTS/runs/SWEEP/LABEL-SEED; while that holds the same recipe, the run is not made
+again. From these folders alone, and so of the runs that are made already, come
 
 - RESULTS/experiment_tracking.csv: a row a run and seed, no empty cell;
 - RESULTS/model_comparison.csv: a row a label and metric: mean and standard deviation over the seeds, the difference
@@ -13,7 +14,7 @@ metrics.json and scores.csv (each test row's scores, no text) in RESULTS/runs/SW
   95 % interval;
 - RESULTS/training_config.json: the recipe of the label with the lowest mean validation loss on the split of `against`.
 
-Several machines or GPUs share the work by `--only LABEL`; the tables come with whichever finds every run done.
+Several machines or GPUs share the work by `--only LABEL`.
 """
 
 import csv
@@ -87,7 +88,10 @@ def sweep(path: Path, work: Path, results: Path, only: list[str] = (), overrides
                 if ((folder := work / plan.name / r.name) / "stages.json").is_file()}
     for label, made in plan.runs.items():
         for recipe in made if label in only or not only else []:
-            run_dir = work / plan.name / recipe.name
+            kept, run_dir = _kept(plan, results, recipe), work / plan.name / recipe.name
+            if _is_made(kept, recipe):
+                print(f"{plan.name}/{recipe.name} is in {results}")
+                continue
             key = _split_of(recipe)
             if key in prepared and not run_dir.exists():
                 _take_data(prepared[key], run_dir)
@@ -96,16 +100,19 @@ def sweep(path: Path, work: Path, results: Path, only: list[str] = (), overrides
             prepared.setdefault(key, run_dir)
             pipeline.train(recipe, run_dir)
             pipeline.evaluate(recipe, run_dir)
-            kept = results / "runs" / plan.name / recipe.name
-            write_json(kept / "recipe.json", read_json(run_dir / "recipe.json"))
             _write_csv(kept / "scores.csv", map(_scores, read_json_lines(run_dir / "evaluation" / "answers.jsonl")))
             write_json(kept / "metrics.json", read_json(run_dir / "evaluation" / "metrics.json"))
-    missing = [r.name for made in plan.runs.values() for r in made
-               if not (results / "runs" / plan.name / r.name / "metrics.json").is_file()]
-    if missing:
-        print(f"\nNo tables yet: {len(missing)} runs are to be made, {missing[0]} the first.")
-    else:
-        write_tables(plan, results)
+            write_json(kept / "recipe.json", read_json(run_dir / "recipe.json"))  # the last: what it says is all there
+    write_tables(plan, results)
+
+
+def _kept(plan: Sweep, results: Path, recipe: Recipe) -> Path:
+    return results / "runs" / plan.name / recipe.name
+
+
+def _is_made(kept: Path, recipe: Recipe) -> bool:
+    path = kept / "recipe.json"
+    return path.is_file() and read_json(path)["recipe"] == recipes.as_dict(recipe)
 
 
 def _split_of(recipe: Recipe) -> tuple:
@@ -122,21 +129,28 @@ def _take_data(source: Path, run_dir: Path) -> None:
 
 
 def write_tables(plan: Sweep, results: Path) -> None:
-    """The three files in `results`; see the module's docstring."""
-    kept = {r.name: results / "runs" / plan.name / r.name for made in plan.runs.values() for r in made}
+    """The three files in `results`, of the runs made so far; see the module's docstring."""
+    planned = [r for made in plan.runs.values() for r in made]
+    kept = {r.name: folder for r in planned if _is_made(folder := _kept(plan, results, r), r)}
+    if len(kept) < len(planned):
+        missing = [r.name for r in planned if r.name not in kept]
+        print(f"\n{len(missing)} of {len(planned)} runs are still to be made, {missing[0]} the first.")
+    made_so_far = {label: found for label, made in plan.runs.items() if (found := [r for r in made if r.name in kept])}
     records, metrics = ({name: read_json(folder / file) for name, folder in kept.items()}
                         for file in ("recipe.json", "metrics.json"))
     _write_csv(results / "experiment_tracking.csv", [
         _tracked(plan.name, label, recipe, records[recipe.name], metrics[recipe.name])
-        for label, made in plan.runs.items() for recipe in made])
-    _write_csv(results / "model_comparison.csv", _compared(plan, kept, metrics))
+        for label, made in made_so_far.items() for recipe in made])
+    _write_csv(results / "model_comparison.csv", _compared(made_so_far, plan.against, kept, metrics))
     split = _split_of(plan.runs[plan.against][0])
     losses = {label: statistics.fmean(records[r.name]["stages"]["train"]["best_validation_loss"] for r in made)
-              for label, made in plan.runs.items() if _split_of(made[0]) == split}
+              for label, made in made_so_far.items() if _split_of(made[0]) == split}
+    if not losses:
+        return
     best = min(losses, key=losses.__getitem__)
     recipe = dataclasses.asdict(plan.runs[best][0])
     write_json(results / "training_config.json", {
-        "sweep": plan.name, "label": best, "mean_validation_loss": losses[best], "seeds": len(plan.runs[best]),
+        "sweep": plan.name, "label": best, "mean_validation_loss": losses[best], "seeds": len(made_so_far[best]),
         "recipe": {k: v for k, v in recipe.items() if k not in ("name", "seed")}})
 
 
@@ -159,20 +173,20 @@ def _tracked(sweep_name: str, label: str, recipe: Recipe, record: dict, metrics:
     }
 
 
-def _compared(plan: Sweep, kept: dict[str, Path], metrics: dict) -> list[dict]:
+def _compared(runs: dict[str, list[Recipe]], against: str, kept: dict[str, Path], metrics: dict) -> list[dict]:
     """Rows of model_comparison.csv. A test row's score is its mean over the seeds; intervals are over test rows."""
     splits = {}
-    for label, made in plan.runs.items():
+    for label, made in runs.items():
         splits.setdefault(_split_of(made[0]), []).append(label)
     table = []
     for labels in splits.values():
-        columns = {label: _columns([kept[r.name] for r in plan.runs[label]]) for label in labels}
+        columns = {label: _columns([kept[r.name] for r in runs[label]]) for label in labels}
         if any(ids != columns[labels[0]][0] for ids, _ in columns.values()):
             raise UserError("Runs on one split were measured on different rows; give them one test_rows.")
-        reference = plan.against if plan.against in labels else labels[0]
+        reference = against if against in labels else labels[0]
         for label in labels:
-            recipe = plan.runs[label][0]
-            scores = [metrics[r.name]["runs"]["tuned"]["metrics"] for r in plan.runs[label]]
+            recipe = runs[label][0]
+            scores = [metrics[r.name]["runs"]["tuned"]["metrics"] for r in runs[label]]
             for metric in METRICS:
                 of = [score[metric] for score in scores]
                 table.append({
