@@ -10,13 +10,22 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 REQUIREMENTS := requirements.txt train_space/requirements.txt tests/requirements.txt
 
-.PHONY: demo hub-run test test-slow test-hub lint readme bench-cpu bench-gpu chromium clean
+.PHONY: demo space hub-run test test-slow test-hub lint readme bench-cpu bench-gpu chromium clean
 
-# Prepares, publishes, trains, measures and publishes on the local Hub, then opens the Space. SERVE=0 stops before it.
+# Puts the released adapter on the local Hub, prepares, publishes, trains, measures and publishes the demo's own there, then
+# opens the Space with both. SERVE=0 stops before it.
 demo: $(READY)
-	@$(PY) -m localhub exec --root .kira/hub -- sh -c '$(PY) -m train_space run --recipe embedded && \
-	if [ "$(SERVE)" != 0 ]; then set -a; . .kira/runs/embedded/space.env; \
-	echo "space      http://127.0.0.1:$(PORT)"; GRADIO_SERVER_PORT=$(PORT) exec $(PY) app.py; fi'
+	@$(PY) -m localhub exec --root .kira/hub -- sh -c '$(PY) -m train_space release && \
+	$(PY) -m train_space run --recipe embedded && if [ "$(SERVE)" != 0 ]; then $(SPACE); fi'
+
+# The Space at once, with the released adapter, and beside it the demo's own once that has been made.
+space: $(READY)
+	@$(PY) -m localhub exec --root .kira/hub -- sh -c '$(PY) -m train_space release && $(SPACE)'
+
+SPACE = set -a; if [ -f .kira/runs/embedded/space.env ]; then . .kira/runs/embedded/space.env; \
+	KIRA_BESIDE_REPO=$$KIRA_ADAPTER_REPO KIRA_BESIDE_REVISION=$$KIRA_ADAPTER_REVISION; fi; \
+	. .kira/runs/release/space.env; echo "space      http://127.0.0.1:$(PORT)"; \
+	GRADIO_SERVER_PORT=$(PORT) exec $(PY) app.py
 
 # Any command with the local Hub up and its environment set: make hub-run CMD="python -m train_space run"
 hub-run: $(READY)

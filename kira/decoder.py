@@ -11,6 +11,7 @@ bits. Neither compiles.
 import math
 import re
 import warnings
+from functools import cache
 
 import torch
 from torch.nn import functional
@@ -19,6 +20,12 @@ from kira import four_bits
 from kira.errors import UserError
 
 LENGTH_STEP = 256  # attention reads so many positions, or a multiple: what it reads beyond a row's end is wasted
+
+
+@cache
+def capture_stream():
+    """The stream on which every CUDA graph is warmed up and captured: cuBLAS keeps 32 MB for good for each it meets."""
+    return torch.cuda.Stream()
 
 
 def is_plain_llama(config) -> bool:
@@ -163,14 +170,14 @@ class Decoder:
 
     def _capture(self, rows, length):
         state = self.tokens.clone(), self.at.clone()
-        stream = torch.cuda.Stream()
+        stream = capture_stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             self._step(rows, length)  # libraries choose and allocate at the first call
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         others = next(iter(self._graphs.values()), None)
-        with torch.cuda.graph(graph, pool=others[0].pool() if others else None):
+        with torch.cuda.graph(graph, pool=others[0].pool() if others else None, stream=stream):
             logits = self._step(rows, length)
         self.tokens.copy_(state[0])
         self.at.copy_(state[1])

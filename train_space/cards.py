@@ -40,7 +40,7 @@ def write_plots(stage: Path) -> None:
 def render_card(stage: Path, rows: dict[str, dict]) -> str:
     """Text of the model card; every number in it comes from the files in `stage`. `rows`: test rows by id.
 
-    Of these it quotes those whose ids begin with what manifest.json's "card" says under "quotes".
+    Of these it quotes those whose ids begin with one of what manifest.json's "card" has under "quotes".
     """
     metrics, manifest, record, earlier = (read_json(stage / f"{n}.json") for n in (
         "metrics", "manifest", "recipe", "releases"))
@@ -59,7 +59,7 @@ def render_card(stage: Path, rows: dict[str, dict]) -> str:
 
 def quoted(stage: Path, manifest: dict) -> list[dict]:
     """Those of answers.jsonl that the card may show beside their question and reference."""
-    return [a for a in read_json_lines(stage / "answers.jsonl") if a["id"].startswith(manifest["card"]["quotes"])]
+    return [a for a in read_json_lines(stage / "answers.jsonl") if a["id"].startswith(tuple(manifest["card"]["quotes"]))]
 
 
 def made_by() -> str:

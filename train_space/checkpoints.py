@@ -1,6 +1,7 @@
 """Checkpoints that are known to be whole: the Trainer writes them file by file and takes any for good."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from transformers import TrainerCallback
@@ -12,16 +13,37 @@ MARK = "complete.json"
 
 
 class MarkComplete(TrainerCallback):
-    """Writes the digests of a checkpoint's files into it, as the last thing, once every process has saved its part."""
+    """Writes the digests of a checkpoint's files into it, as the last thing, once every process has saved its part.
+
+    Training goes on meanwhile; a checkpoint that it did not get to mark is not whole.
+    """
+
+    def __init__(self):
+        self._pool, self._marked = ThreadPoolExecutor(1), None
 
     def on_save(self, args, state, control, **kwargs):
         from accelerate import PartialState
 
         PartialState().wait_for_everyone()
+        self._wait()
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-            digests = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}
-            write_json(folder / MARK, digests)
+            self._marked = self._pool.submit(_mark, folder)
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self._wait()  # the save that follows may remove what is being read
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._wait()
+        self._pool.shutdown()
+
+    def _wait(self):
+        if self._marked:
+            self._marked.result()
+
+
+def _mark(folder: Path) -> None:
+    write_json(folder / MARK, {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.is_file()})
 
 
 def is_complete(folder: Path) -> bool:

@@ -11,6 +11,7 @@ import time
 import torch
 from trl import SFTTrainer
 
+from kira.decoder import capture_stream
 from train_space.packed_llama import PackedLlama
 
 
@@ -113,14 +114,14 @@ class GraphedSFTTrainer(SFTTrainer):
         # What is computed to warm up and to capture must leave no trace in dropout's random numbers.
         state, kept = torch.cuda.get_rng_state(), self._flat_gradient.clone()
         if not self._graphs:
-            stream = torch.cuda.Stream()
+            stream = capture_stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 self._forward_backward(batch)
             torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         others = next(iter(self._graphs.values()), None)
-        with torch.cuda.graph(graph, pool=others[0].pool() if others else None):
+        with torch.cuda.graph(graph, pool=others[0].pool() if others else None, stream=capture_stream()):
             loss = self._forward_backward(batch)
         torch.cuda.set_rng_state(state)
         self._flat_gradient.copy_(kept)

@@ -140,7 +140,7 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     write_json(stage / "recipe.json", record)
     write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
     cards.write_plots(stage)
-    made = {"card": {"repo": repo, "made_by": cards.made_by(), "quotes": ""}}
+    made = {"card": {"repo": repo, "made_by": cards.made_by(), "quotes": [""]}}
     write_json(stage / "manifest.json", adapter_manifest(stage, record) | made)
     rows = {row["id"]: row for row in parquet.read_table(split).to_pylist()}
     write_text(stage / "README.md", cards.render_card(stage, rows))

@@ -4,7 +4,7 @@
     python -m train_space.readme .kira/runs/embedded       after a run: keeps its recipe.json and metrics.json too
                                                            (then `make readme`: the notebook quotes its times)
 
-A test fails when README differs from what this writes.
+The card in release/ is made anew too. A test fails when README or that card differs from what this writes.
 """
 
 import sys
@@ -15,6 +15,7 @@ import yaml
 
 from kira.figures import comparison_rows
 from kira.settings import PREFIX, Settings
+from train_space import release
 from train_space.files import read_json, read_json_lines, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +104,7 @@ def main(arguments: list[str]) -> int:
         write_json(RESULTS / "recipe.json", read_json(run_dir / "recipe.json"))
     path = ROOT / "README.md"
     write_text(path, render(path.read_text("utf-8")))
+    release.describe_shipped(release.FOLDER)
     return 0
 
 

@@ -1,13 +1,15 @@
 """Puts the adapter that ships in release/ on the Hub of this environment, on the base there that has the same weights.
 
     python -m train_space release
+    python -m train_space.release .kira/runs/release    (fills release/ from a run, for whoever ships another adapter)
 
-release/ holds what a run published, without the card and without any text of its rows. A base that was converted here
-is another commit than where the adapter was trained, though its weights are the same: their sha256 decides, and every
-file then names the commit of this Hub.
+release/ holds what a run published, without any text of its rows: its card quotes none, the published one those that
+any machine can make again. A base that was converted here is another commit than where the adapter was trained, though
+its weights are the same: their sha256 decides, and every file then names the commit of this Hub.
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 from kira.errors import UserError
@@ -17,6 +19,7 @@ from train_space.files import read_json, sha256, write_json, write_text
 from train_space.publish import ADAPTER_FILES, earlier_releases, push_folder, space_variables, tag_head
 from train_space.references import REBUILT, NoTexts, references
 
+FOLDER = Path(__file__).resolve().parent.parent / "release"
 RESTATED = ("manifest.json", "metrics.json", "recipe.json", "adapter_config.json")
 
 
@@ -77,6 +80,30 @@ def _restate(stage: Path, repo: str, before: str, now: str) -> None:
         write_text(stage / name, (stage / name).read_text("utf-8").replace(before, now))
     write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
     manifest = read_json(stage / "manifest.json")
-    manifest["card"] = {"repo": repo, "made_by": cards.made_by(), "quotes": REBUILT}
+    _describe(stage, manifest, repo, [REBUILT])
+
+
+def _describe(stage: Path, manifest: dict, repo: str, quotes: list[str]) -> None:
+    """Plots, and a manifest for what this checkout makes of the files."""
+    cards.write_plots(stage)
+    manifest["card"] = {"repo": repo, "made_by": cards.made_by(), "quotes": quotes}
     manifest["files"] = {name: sha256(stage / name) for name in manifest["files"]}
     write_json(stage / "manifest.json", manifest)
+
+
+def ship(publication: Path, folder: Path) -> None:
+    """Fills `folder` with a run's publication, for a repository that holds no text of the rows."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(publication, folder)
+    describe_shipped(folder)
+
+
+def describe_shipped(folder: Path) -> None:
+    """Makes plots, manifest and card of `folder` anew; the card quotes nothing."""
+    manifest = read_json(folder / "manifest.json")
+    _describe(folder, manifest, manifest["card"]["repo"], [])
+    write_text(folder / "README.md", cards.render_card(folder, {}))
+
+
+if __name__ == "__main__":
+    ship(Path(sys.argv[1]) / "publication", FOLDER)

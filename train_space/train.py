@@ -162,6 +162,8 @@ def _trainer(recipe, run_dir, out_dir, base_revision, process, dry_run):
         callbacks=kept + stops,
     )
     trainer.remove_callback(ProgressCallback)
+    # TRL's and PEFT's own cards cost each checkpoint 0.1 s; ours is rendered from the metrics.
+    trainer.create_model_card = trainer.model.create_or_update_model_card = lambda *args, **kwargs: None
     left = len(trainer.train_dataset)
     if not recipe.packing and left < len(train_rows):
         # TRL drops rows whose answer lies wholly beyond max_length without a word.
@@ -197,7 +199,6 @@ def _save_adapter(trainer, recipe, base_revision, folder):
     model.peft_config["default"].base_model_name_or_path = recipe.base_repo
     model.peft_config["default"].revision = base_revision
     model.save_pretrained(folder, state_dict=whole)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card; ours is rendered from the metrics
     trainer.processing_class.save_pretrained(folder)
 
 
