@@ -1,11 +1,13 @@
 """README tells the truth: its generated parts are what the code says, its front matter is a valid Space's."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from train_space import release
 from train_space.readme import render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,6 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_generated_parts_are_up_to_date():
     readme = (ROOT / "README.md").read_text("utf-8")
     assert render(readme) == readme, "run `make readme`"
+
+
+def test_the_shipped_card_is_up_to_date_and_quotes_nothing(tmp_path):
+    folder = tmp_path / "release"
+    shutil.copytree(release.FOLDER, folder)
+    release.describe_shipped(folder)
+    for path in release.FOLDER.iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes(), f"{path.name}: run `make readme`"
+    assert "Reference" not in (folder / "README.md").read_text("utf-8").split("## Where it fails")[1].split("##")[0]
+    assert (folder / "adapter_model.safetensors").stat().st_size <= 12e6
 
 
 def test_front_matter():

@@ -59,7 +59,8 @@ def render_card(stage: Path, rows: dict[str, dict]) -> str:
 
 def quoted(stage: Path, manifest: dict) -> list[dict]:
     """Those of answers.jsonl that the card may show beside their question and reference."""
-    return [a for a in read_json_lines(stage / "answers.jsonl") if a["id"].startswith(tuple(manifest["card"]["quotes"]))]
+    begin = tuple(manifest["card"]["quotes"])
+    return [answer for answer in read_json_lines(stage / "answers.jsonl") if answer["id"].startswith(begin)]
 
 
 def made_by() -> str:

@@ -1,7 +1,9 @@
 """Files that are either the old or the new ones, whatever moment the machine stops at."""
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 from contextlib import contextmanager
@@ -86,6 +88,21 @@ def read_json_lines(path: Path) -> list[dict]:
                 raise UserError(f"{path}, line {number} is not a JSON object; mend or remove it.")
             rows.append(row)
     return rows
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """Replaces `path` by a table of the rows, which have the same keys: its columns."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a table whose first line names the columns."""
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
 
 
 def sha256(path: Path) -> str:

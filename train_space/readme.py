@@ -15,8 +15,8 @@ import yaml
 
 from kira.figures import comparison_rows
 from kira.settings import PREFIX, Settings
-from train_space import release
-from train_space.files import read_json, read_json_lines, write_json, write_text
+from train_space import cards, release
+from train_space.files import read_csv, read_json, read_json_lines, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
@@ -26,7 +26,8 @@ BENCHMARKS = ROOT / "results" / "benchmarks"
 def render(readme: str) -> str:
     """`readme` with its front matter and every `<!-- begin NAME -->` ... `<!-- end NAME -->` part made anew."""
     body = readme.split("\n---\n", 1)[1]
-    for name, text in {"variables": variables(), "results": results(), "benchmarks": benchmarks()}.items():
+    for name, text in {"variables": variables(), "results": results(RESULTS), "release": results(release.FOLDER),
+                       "evidence": evidence(), "benchmarks": benchmarks()}.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         head, _, rest = body.partition(begin)
         body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
@@ -64,14 +65,17 @@ def variables() -> str:
     return "\n".join(lines)
 
 
-def results() -> str:
-    """Markdown table of the embedded run's figures, from the metrics.json that the run wrote."""
-    metrics, record = read_json(RESULTS / "metrics.json"), read_json(RESULTS / "recipe.json")
+def results(folder: Path) -> str:
+    """Markdown table of a run's figures, from the metrics.json and recipe.json that it wrote."""
+    metrics, record = read_json(folder / "metrics.json"), read_json(folder / "recipe.json")
     lines = ["| metric | base | fine-tuned | difference | 95 % interval | n |", "|---|---:|---:|---:|---|---:|"]
     for row in comparison_rows(metrics):
         verdict = "" if row["significant"] else ", no significant change"
         lines.append(f"| {row['metric']} | {row['base']:.3f} | {row['tuned']:.3f} | {row['delta']:+.3f} | "
                      f"[{row['low']:+.3f}, {row['high']:+.3f}]{verdict} | {row['n']} |")
+    if kept := cards.retention(metrics):
+        lines.append(f"\nOn {kept['n']} questions about other subjects perplexity changed by {kept['change']:+.1%} "
+                     f"[{kept['change_low']:+.1%}, {kept['change_high']:+.1%}].")
     lines.append(f"\nTest split, {metrics['precision']}, greedy; `{metrics['command']}`. "
                  f"Stages: {stage_times(record)}.")
     return "\n".join(lines)
@@ -80,7 +84,27 @@ def results() -> str:
 def stage_times(record: dict) -> str:
     """Time of each stage in a run's recipe.json, and the machine."""
     times = ", ".join(f"{name} {stage['wall_time_s']:.0f} s" for name, stage in record["stages"].items())
-    return f"{times}, on {record['hardware']['cores']} cores of {record['hardware']['cpu']}"
+    machine = record["hardware"]
+    gpu = f" and {machine['gpu'][0]}" if "gpu" in machine else ""
+    return f"{times}, on {machine['cores']} cores of {machine['cpu']}{gpu}"
+
+
+def evidence() -> str:
+    """Markdown table of results/model_comparison.csv: each recipe against the base and its split's reference."""
+    lines = ["| recipe | split | metric | mean | from the base | from the reference | times its gain | n | seeds |",
+             "|---|---|---|---:|---|---|---|---:|---:|"]
+    for row in read_csv(ROOT / "results" / "model_comparison.csv"):
+        base, other, ratio = (_with_interval(row, name) for name in ("from_base", "from_reference", "gain_ratio"))
+        if row["label"] == row["reference"]:
+            other = ratio = "is it"
+        lines.append(f"| {row['label']} | {row['split']} | {row['metric']} | {float(row['mean']):.3f} | {base} | "
+                     f"{other} | {ratio} | {row['n']} | {row['seeds']} |")
+    return "\n".join(lines)
+
+
+def _with_interval(row: dict[str, str], name: str) -> str:
+    value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
+    return value if value[-1:].isalpha() else f"{float(value):+.3f} [{float(low):+.3f}, {float(high):+.3f}]"
 
 
 def benchmarks() -> str:

@@ -17,12 +17,9 @@ again. From these folders alone, and so of the runs that are made already, come
 Several machines or GPUs share the work by `--only LABEL`.
 """
 
-import csv
 import dataclasses
-import io
 import shutil
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +29,7 @@ import yaml
 from kira.errors import UserError
 from train_space import recipe as recipes
 from train_space import run as pipeline
-from train_space.files import read_json, read_json_lines, write_json, write_text
+from train_space.files import read_csv, read_json, read_json_lines, write_csv, write_json
 from train_space.recipe import Recipe
 from train_space.statistics import interval, paired_difference
 
@@ -100,7 +97,8 @@ def sweep(path: Path, work: Path, results: Path, only: list[str] = (), overrides
             prepared.setdefault(key, run_dir)
             pipeline.train(recipe, run_dir)
             pipeline.evaluate(recipe, run_dir)
-            _write_csv(kept / "scores.csv", map(_scores, read_json_lines(run_dir / "evaluation" / "answers.jsonl")))
+            write_csv(kept / "scores.csv", [
+                _scores(answer) for answer in read_json_lines(run_dir / "evaluation" / "answers.jsonl")])
             write_json(kept / "metrics.json", read_json(run_dir / "evaluation" / "metrics.json"))
             write_json(kept / "recipe.json", read_json(run_dir / "recipe.json"))  # the last: what it says is all there
     write_tables(plan, results)
@@ -138,10 +136,10 @@ def write_tables(plan: Sweep, results: Path) -> None:
     made_so_far = {label: found for label, made in plan.runs.items() if (found := [r for r in made if r.name in kept])}
     records, metrics = ({name: read_json(folder / file) for name, folder in kept.items()}
                         for file in ("recipe.json", "metrics.json"))
-    _write_csv(results / "experiment_tracking.csv", [
+    write_csv(results / "experiment_tracking.csv", [
         _tracked(plan.name, label, recipe, records[recipe.name], metrics[recipe.name])
         for label, made in made_so_far.items() for recipe in made])
-    _write_csv(results / "model_comparison.csv", _compared(made_so_far, plan.against, kept, metrics))
+    write_csv(results / "model_comparison.csv", _compared(made_so_far, plan.against, kept, metrics))
     split = _split_of(plan.runs[plan.against][0])
     losses = {label: statistics.fmean(records[r.name]["stages"]["train"]["best_validation_loss"] for r in made)
               for label, made in made_so_far.items() if _split_of(made[0]) == split}
@@ -229,23 +227,10 @@ def _scores(answer: dict) -> dict:
 
 def _columns(folders: list[Path]):
     """(row ids, {run: (rows, 4) of rougeL, 1, NLL, tokens}), means over the seeds, which have a folder each."""
-    each = [_read_csv(folder / "scores.csv") for folder in folders]
+    each = [read_csv(folder / "scores.csv") for folder in folders]
     ids = [row["id"] for row in each[0]]
     if any([row["id"] for row in rows] != ids for rows in each):
         raise UserError("The seeds of one label were measured on different rows; give them one split_seed.")
     return ids, {run: np.mean([[[float(row[f"{run}_rougeL"]), 1, float(row[f"{run}_nll"]),
                                  float(row["reference_tokens"])] for row in rows] for rows in each], axis=0)
                  for run in ("base", "tuned")}
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
-
-
-def _write_csv(path: Path, rows: Iterable[dict]) -> None:
-    rows, text = list(rows), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

