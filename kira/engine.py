@@ -4,7 +4,6 @@ Adapters stay unmerged: each row of a batch is with one of them or none, and one
 """
 
 import time
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from queue import Empty
@@ -17,39 +16,11 @@ from kira.decoder import Decoder, require_llama
 from kira.errors import UserError
 from kira.limits import VISITORS
 from kira.prompt import build_messages, encode_prompt, require_chat_template, trim_history
+from kira.step import Step
 
 INTERVAL_S = 0.05  # on ZeroGPU every step is a pickle, a pipe and a server-sent event
 PROBE = build_messages("And beta-blockers (25 mg)?", [{"role": "user", "content": "What is Grüntzig's stent?"},
                                                       {"role": "assistant", "content": "A tube.\nIt keeps open."}])
-
-
-@dataclass
-class Step:
-    """Where a stream stands: one text per row, grown since the step before."""
-
-    texts: list[str]
-    tokens: list[int] = field(default_factory=list)
-    forgotten: int = 0  # earlier turns that did not fit into the prompt
-    first_s: float = 0.0
-    seconds: float = 0.0
-    ended: str = ""  # "" while running; then "stop", "length" or "deadline"
-
-    @property
-    def rate(self) -> float:
-        """Tokens per second of all rows together, from the first token on."""
-        return max(sum(self.tokens) - len(self.tokens), 0) / max(self.seconds - self.first_s, 1e-9)
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader must know about the answer beyond its text, a sentence each."""
-        said = []
-        if self.forgotten:
-            said.append(f"The first {self.forgotten} turns of the conversation no longer fit and were left out.")
-        if self.ended == "deadline":
-            said.append("The time limit was reached, so the answer is cut short.")
-        if self.ended == "length":
-            said.append("The length limit was reached, so the answer may be cut short.")
-        return said
 
 
 class Engine:

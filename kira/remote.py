@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoTokenizer
 
 from kira.artifacts import Source
-from kira.engine import INTERVAL_S, Step
+from kira.engine import INTERVAL_S
 from kira.errors import UserError
 from kira.prompt import break_control_tokens, encode_plainly, require_chat_template, trim_history
 from kira.settings import Settings

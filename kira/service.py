@@ -16,6 +16,7 @@ import spaces
 from kira import artifacts
 from kira.errors import UserError
 from kira.settings import settings
+from kira.step import Step
 
 REMOTE = bool(settings().inference_url)
 ON_ZEROGPU = not REMOTE and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
@@ -93,8 +94,6 @@ class Service:
             yield None
         if self.engine is None:
             raise UserError(self.notice)
-        from kira.engine import Step
-
         with closing((lent if ON_ZEROGPU else generate)(mode, messages, **sampling)) as steps:
             for step in steps:
                 yield Step(**step)

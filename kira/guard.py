@@ -1,0 +1,22 @@
+"""What is said before a model is asked, for the page and for programs alike: danger first, then what Kira leaves to others."""
+
+from kira.scope import decline
+from kira.triage import Notice, triage, triage_conversation
+from kira.vocabulary import Vocabulary
+
+
+def first_words(question: str, history: list[dict], vocabulary: Vocabulary | None) -> tuple[Notice | None, bool]:
+    """(the notice that comes before everything else or None, whether a model answers too).
+
+    Of the conversation only what the person said counts. A danger told now is met with its notice alone; one told
+    earlier stands before whatever is answered now.
+    """
+    said = [turn["content"] for turn in history if turn["role"] == "user"]
+    earlier, now = triage_conversation(said), triage(question)
+    told_in_two = None if now or earlier else triage_conversation([*said[-1:], question])
+    if now or told_in_two:
+        return now or told_in_two, False
+    declined = decline(question, vocabulary)
+    if declined and earlier:
+        return Notice(earlier.label, earlier.group, earlier.lang, f"{earlier.text}\n\n{declined.text}"), False
+    return earlier or declined, not declined
