@@ -259,7 +259,8 @@ def main() -> None:
         server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS, mcp_server=True, ssr_mode=False,
         show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
         max_file_size="1kb",  # nothing takes a file, yet Gradio's route for uploads is there
-        app_kwargs={"routes": [health.ROUTE], "exception_handlers": refusal.HANDLERS},
+        app_kwargs={"routes": [health.ROUTE], "middleware": refusal.MIDDLEWARE,
+                    "exception_handlers": refusal.HANDLERS},
     )
 
 

@@ -83,11 +83,11 @@ def published(hub, tmp_path_factory):
 class Space:
     """A running app.py."""
 
-    def __init__(self, env: dict, log: Path):
+    def __init__(self, env: dict, log: Path, cwd: Path = ROOT):
         self.port, self.log_path = free_port(), log
         self.url = f"http://127.0.0.1:{self.port}"
         with log.open("w") as out:
-            self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, stdout=out, stderr=out,
+            self.process = subprocess.Popen([sys.executable, ROOT / "app.py"], cwd=cwd, stdout=out, stderr=out,
                                             env=env | {"GRADIO_SERVER_PORT": str(self.port)})
 
     def log(self) -> str:
