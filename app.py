@@ -258,6 +258,7 @@ def main() -> None:
     build().launch(
         server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS, mcp_server=True, ssr_mode=False,
         show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
+        state_session_capacity=256,  # Gradio keeps some 100 KB for each session, and each program's call may be one
         max_file_size="1kb",  # nothing takes a file, yet Gradio's route for uploads is there
         app_kwargs={"routes": [health.ROUTE], "middleware": refusal.MIDDLEWARE,
                     "exception_handlers": refusal.HANDLERS},

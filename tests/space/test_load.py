@@ -2,13 +2,9 @@
 what is recorded here. Figures to reach: facts, reliability, 3."""
 
 import itertools
-import json
 import os
 import threading
 import time
-import urllib.error
-import urllib.request
-from functools import cache
 
 import psutil
 import pytest
@@ -17,82 +13,19 @@ from kira.limits import VISITORS
 from kira.refusal import BUSY
 from kira.settings import Settings
 from tests.space.conftest import wait_until
+from tests.space.visitor import Visitor, all_of
 
 pytestmark = pytest.mark.slow
 PLACES = VISITORS + Settings().queue_size
 ABANDONED = 100
 USERS = 20
 SOAK_MINUTES = float(os.environ.get("KIRA_SOAK_MINUTES", 10))
-numbers = itertools.count()
-
-
-@cache
-def functions(url):
-    """Gradio's number of each endpoint's function."""
-    config = json.load(urllib.request.urlopen(f"{url}/config", timeout=60))
-    return {dependency["api_name"]: dependency["id"] for dependency in config["dependencies"]}
-
-
-class Visitor(threading.Thread):
-    """Asks as the page does, by the queue's own routes, and notes when it heard what since it asked."""
-
-    def __init__(self, space, endpoint="ask", tokens=400, leave_after=None):
-        super().__init__()
-        self.url, self.endpoint, self.tokens, self.leave_after = space.url, endpoint, tokens, leave_after
-        self.heard, self.refused, self.number = {}, None, next(numbers)  # message: seconds until it came first
-        self.where = {"fn_index": functions(self.url)[endpoint], "session_hash": f"visitor-{self.number}"}
-
-    def post(self, route, body):
-        request = urllib.request.Request(f"{self.url}/gradio_api/{route}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        return json.load(urllib.request.urlopen(request, timeout=60))
-
-    def run(self):
-        self.ask()
-        if not self.refused:
-            self.listen()
-
-    def ask(self):
-        """Joins the queue, or is refused."""
-        question = f"What is a fever of kind {self.number}?"
-        data = [question, *([None] if self.endpoint == "ask" else []), self.tokens, 0, 1, 0]
-        self.begun = time.monotonic()
-        try:
-            self.event = self.post("queue/join", {"data": data, **self.where})["event_id"]
-        except urllib.error.HTTPError as error:
-            self.heard["refused"] = time.monotonic() - self.begun
-            self.refused = error.code, json.load(error)["detail"]
-
-    def listen(self):
-        data = f"{self.url}/gradio_api/queue/data?session_hash={self.where['session_hash']}"
-        with urllib.request.urlopen(data, timeout=600) as stream:
-            for line in stream:
-                if not line.startswith(b"data:"):
-                    continue
-                message = json.loads(line[5:])
-                self.heard.setdefault(message["msg"], time.monotonic() - self.begun)
-                if message["msg"] == self.leave_after:
-                    break
-                if message["msg"] == "process_completed":
-                    assert message["success"], message
-        if self.leave_after and self.number % 2:  # every other one says so; the others' connection just ends
-            self.post("cancel", {"event_id": self.event, **self.where})
-
-
-def all_of(visitors, apart_s=0.0):
-    for visitor in visitors:
-        visitor.start()
-        time.sleep(apart_s)
-    for visitor in visitors:
-        visitor.join(300)
-    assert not any(visitor.is_alive() for visitor in visitors), "somebody hangs"
-    return visitors
 
 
 @pytest.mark.parametrize("clients", [4, 16, 32])
 def test_as_many_are_served_as_there_are_places_and_the_others_told_at_once(space, clients, record_property):
     visitors = all_of([Visitor(space) for _ in range(clients)])
-    served = [v for v in visitors if "process_completed" in v.heard]
+    served = [v for v in visitors if "process_completed" in v.heard and not v.error]
     refused = [v for v in visitors if v.refused]
     slowest = max((v.heard["refused"] for v in refused), default=0.0)
     record_property("measured", f"{clients} clients: {len(served)} served, {len(refused)} refused"
@@ -139,8 +72,8 @@ def test_abandoned_answers_end(space, record_property):
     at_rest(process)
     threads, files = open_things(process)
     for _ in range(ABANDONED // 10):
-        all_of([Visitor(space, ("ask", "compare")[i % 2], 8000, "process_generating" if i < VISITORS else "estimation")
-                for i in range(10)])
+        all_of([Visitor(space, ("ask", "compare")[i % 2], tokens=8000,
+                        leave_after="process_generating" if i < VISITORS else "estimation") for i in range(10)])
     at_rest(process)
     next_one = all_of([Visitor(space, tokens=4)])[0].heard["process_generating"]
     more_threads, more_files = (after - before for after, before in zip(open_things(process), (threads, files),
@@ -161,7 +94,8 @@ def test_soak(space, record_property):
         for turn in itertools.count(number):
             if over.wait(1.5 + turn % 5 * 0.5):
                 return
-            visitor = Visitor(space, ("ask", "compare")[turn % 2], 60, "process_generating" if turn % 7 == 0 else None)
+            visitor = Visitor(space, ("ask", "compare")[turn % 2], tokens=60,
+                              leave_after="process_generating" if turn % 7 == 0 else None)
             visitor.run()
             answers.append((time.monotonic() - begun, visitor))
 
@@ -179,7 +113,7 @@ def test_soak(space, record_property):
     threads, files = (after - earlier for after, earlier in zip(open_things(process), before, strict=True))
     settled = [rss for at, rss in samples if at > 120]
     growth = max(settled[-30:]) / settled[0] - 1
-    done = [(at, v.heard["process_completed"]) for at, v in answers if "process_completed" in v.heard]
+    done = [(at, v.heard["process_completed"]) for at, v in answers if "process_completed" in v.heard and not v.error]
     first, last = (sorted(s for at, s in done if low <= at < low + 60) for low in (0, SOAK_MINUTES * 60 - 60))
     p95 = [times[int(len(times) * 0.95)] for times in (first, last)]
     refused = sum(bool(v.refused) for _, v in answers)
