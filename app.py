@@ -12,8 +12,9 @@ from itertools import zip_longest
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
+from gradio.context import LocalContext  # noqa: E402
 
-from kira import limits, theme, views  # noqa: E402
+from kira import health, limits, refusal, theme, views  # noqa: E402
 from kira.controls import (  # noqa: E402
     DEFAULT_TOKENS,
     DISCLAIMER,
@@ -34,6 +35,7 @@ PURPOSE = "Medical terms and health topics in plain words, by a small open model
 EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
             "What is the medical term for a fast heartbeat?")
 TITLES = ["Base model", "Fine-tuned", *filter(None, [settings().beside_repo.split("/")[-1]])]  # of Compare's panes
+RATE = limits.Rate(settings().questions_per_minute)
 MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else limits.VISITORS}
 
 
@@ -43,6 +45,7 @@ def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
         question = limits.checked_question(question, settings())
         history = limits.checked_history(history, settings())
         sampling = limits.checked_sampling(max_new_tokens, temperature, top_p, seed, settings())
+        RATE.count(limits.visitor_of(LocalContext.request.get()))
         yield from service.answer(mode, build_messages(question, history), sampling)
     except UserError as error:
         raise gr.Error(str(error), print_exception=False) from None
@@ -237,7 +240,8 @@ def build() -> gr.Blocks:
         gr.api(ask, api_name="ask", **MODEL)
         gr.api(compare, api_name="compare", **MODEL)
         gr.api(results, api_name="results")
-    return demo.queue(max_size=settings().queue_size)
+    # Open, as it is off a Space by default, a route of Gradio's would let anyone past the queue and leave rows running.
+    return demo.queue(max_size=settings().queue_size, api_open=False)
 
 
 def main() -> None:
@@ -254,6 +258,10 @@ def main() -> None:
     build().launch(
         server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS, mcp_server=True, ssr_mode=False,
         show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
+        state_session_capacity=256,  # Gradio keeps some 100 KB for each session, and each program's call may be one
+        max_file_size="1kb",  # nothing takes a file, yet Gradio's route for uploads is there
+        app_kwargs={"routes": [health.ROUTE], "middleware": refusal.MIDDLEWARE,
+                    "exception_handlers": refusal.HANDLERS},
     )
 
 

@@ -114,8 +114,10 @@ def _manifest(adapter: Source) -> dict:
     try:
         manifest = json.loads((adapter.folder / "manifest.json").read_text("utf-8"))
         base, files = manifest["base"], manifest["files"]
+        dataset = manifest.get("dataset") or base
         known = manifest["schema"] == 1 and isinstance(manifest["tensors"], dict) and isinstance(files, dict)
-        sound = known and isinstance(base["repo"], str) and SHA.fullmatch(base["revision"])
+        sound = known and all(isinstance(each["repo"], str) and SHA.fullmatch(each["revision"])
+                              for each in (base, dataset))
     except FileNotFoundError:
         raise UserError(f"{adapter.repo} has no manifest.json; it was not published by Kira.") from None
     except (ValueError, KeyError, TypeError):

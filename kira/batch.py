@@ -78,8 +78,8 @@ class Batch:
             active += fresh
             try:
                 self._advance(active, fresh)
-            except Exception as error:  # whatever it is, nobody waits for ever
-                for answer in active:
+            except Exception as error:  # whatever it is, nobody waits for ever; what reads a prompt harms no other
+                for answer in fresh or active:
                     answer.steps.put(error)
                     answer.closed = True
 

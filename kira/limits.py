@@ -3,9 +3,14 @@
 Gradio's own validators and component limits do not hold for calls by API, so every public function starts here.
 """
 
+import hashlib
+import ipaddress
 import logging
 import math
+import os
 import re
+import threading
+import time
 import traceback
 import unicodedata
 from pathlib import Path
@@ -70,6 +75,48 @@ def checked_sampling(max_new_tokens, temperature, top_p, seed, settings: Setting
         "top_p": float(_number("top_p", top_p, 0, 1, above=True)),
         "seed": int(_number("seed", seed, 0, MAX_SEED, whole=True)),
     }
+
+
+class Rate:
+    """Counts each visitor's questions of the last minute, in memory only, under a hash that ends with the process."""
+
+    def __init__(self, most: int):
+        self._most, self._key, self._lock = most, os.urandom(32), threading.Lock()
+        self._asked = {}  # times of a visitor's questions, oldest first; the visitor who asked last stands last
+
+    def count(self, visitor: str) -> None:
+        """One more question of `visitor`. Raises UserError once there were `most` within a minute."""
+        now, key = time.monotonic(), hashlib.blake2b(visitor.encode(), key=self._key).digest()
+        with self._lock:
+            while self._asked and next(iter(self._asked.values()))[-1] <= now - 60:
+                del self._asked[next(iter(self._asked))]
+            times = [asked for asked in self._asked.get(key, ()) if asked > now - 60]
+            if len(times) < self._most:
+                self._asked.pop(key, None)
+                self._asked[key] = [*times, now]
+                return
+        raise UserError(f"You asked {self._most} questions within a minute, which is the limit; "
+                        f"please wait {math.ceil(times[0] + 60 - now)} seconds.")
+
+
+def visitor_of(request) -> str:
+    """The network address that a request (Gradio's or Starlette's) came from; of IPv6 the /64, which is one customer's.
+
+    On a Space the Hub's proxy has the connection and appends to X-Forwarded-For whom it speaks for: the last public
+    address. What stands before, a visitor may have made up; elsewhere the whole header.
+    """
+    hops = [request.client.host if request.client else ""]
+    if os.environ.get("SPACE_ID"):
+        hops = [*hops, *request.headers.get("x-forwarded-for", "").split(",")]
+    found = ""
+    for hop in hops:
+        try:
+            address = ipaddress.ip_address(hop.strip())
+        except ValueError:
+            continue
+        if address.is_global or not found:
+            found = address
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found and found.version == 6 else str(found)
 
 
 def _number(name, value, low, high, whole=False, above=False):

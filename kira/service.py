@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import threading
+import time
 from contextlib import closing
 from dataclasses import asdict
 
@@ -35,6 +36,7 @@ class Service:
         self.engine = self.speaker = None
         self.published, self.results, self.notice = [], [artifacts.Results()], ""
         self.ready = threading.Event()
+        self.token_at = None  # time.monotonic() of the last token of any answer
 
     def load(self) -> None:
         """Adapters with base, else the first, else base alone, else nothing; `notice` says why. Never raises."""
@@ -96,7 +98,13 @@ class Service:
             raise UserError(self.notice)
         with closing((lent if ON_ZEROGPU else generate)(mode, messages, **sampling)) as steps:
             for step in steps:
+                if any(step["tokens"]):
+                    self.token_at = time.monotonic()
                 yield Step(**step)
+
+    def token_age_s(self) -> float | None:
+        """Seconds since the model's last token for anybody; None before the first."""
+        return None if self.token_at is None else time.monotonic() - self.token_at
 
 
 def called(source: artifacts.Source) -> str:
@@ -145,6 +153,10 @@ def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
     except UserError as error:
         # Of any other exception only the type reaches a visitor from the worker.
         raise gr.Error(str(error), print_exception=False) from None
+    except Exception as error:  # out of memory, above all; its words may repeat the question
+        logging.getLogger("kira").exception("an answer failed")
+        raise gr.Error(f"The answer failed ({type(error).__name__}); please ask again, perhaps for a shorter one.",
+                       print_exception=False) from None
 
 
 # One decorated function for everything: each has a worker of its own with its own copy of the weights. Only plain

@@ -47,6 +47,9 @@ class Settings:
     max_turns: int = _setting(20, "most earlier turns of a conversation that are accepted", 1, 1000)
     deadline_s: float = _setting(120.0, "wall-clock limit of one answer, in seconds", 1.0, 3600.0)
     queue_size: int = _setting(8, "visitors that may wait; further ones are told to come back", 1, 1000)
+    questions_per_minute: int = _setting(
+        30, "questions that one visitor, told by network address, may ask within a minute", 1, 100_000
+    )
     hub_timeout_s: float = _setting(10.0, "wait for the first byte of each Hub request at start, in s", 0.1, 600.0)
     inference_url: str = _setting(
         "", "address of an OpenAI-compatible server that answers in place of a model loaded here; empty: none"

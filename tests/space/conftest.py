@@ -45,6 +45,7 @@ def environment(endpoint: str, home: Path, **more) -> dict:
         "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": str(ROOT),
         "CUDA_VISIBLE_DEVICES": "", "KIRA_ADAPTER_REPO": "kira/tiny-lora", "KIRA_BASE_REPO": "kira/tiny",
         "KIRA_MAX_NEW_TOKENS": "8000", "KIRA_DEADLINE_S": "3000", "KIRA_DEFAULT_NEW_TOKENS": "60",
+        "KIRA_QUESTIONS_PER_MINUTE": "10000",
     } | more
 
 
@@ -82,11 +83,11 @@ def published(hub, tmp_path_factory):
 class Space:
     """A running app.py."""
 
-    def __init__(self, env: dict, log: Path):
+    def __init__(self, env: dict, log: Path, cwd: Path = ROOT):
         self.port, self.log_path = free_port(), log
         self.url = f"http://127.0.0.1:{self.port}"
         with log.open("w") as out:
-            self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, stdout=out, stderr=out,
+            self.process = subprocess.Popen([sys.executable, ROOT / "app.py"], cwd=cwd, stdout=out, stderr=out,
                                             env=env | {"GRADIO_SERVER_PORT": str(self.port)})
 
     def log(self) -> str:

@@ -1,9 +1,12 @@
 """What the Space makes of sound, damaged and unreachable publications."""
 
 import json
+import shutil
 
 import pytest
 
+from kira.artifacts import Source, verify
+from kira.errors import UserError
 from tests.space.conftest import HERE, SECOND, environment, free_port, python
 
 REASONS = {
@@ -44,6 +47,18 @@ def test_a_damaged_adapter_leaves_the_base_alone_and_says_why(reports, published
     assert report["notice"].startswith("The base model answers alone")
     assert report["speaker"] == f"kira/tiny@{published.shas['base']}" and not report["adapter"]
     assert not report["results"]
+
+
+@pytest.mark.parametrize("what", ["base", "dataset"])
+@pytest.mark.parametrize("revision", ["main", "v1", "1234567", None])
+def test_a_manifest_that_names_no_full_commit_is_refused(published, tmp_path, what, revision):
+    shutil.copytree(published.adapter, tmp_path / "adapter")
+    path = tmp_path / "adapter" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest[what]["revision"] = revision
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="manifest.json of kira/tiny-lora cannot be read"):
+        verify(Source("kira/tiny-lora", published.shas["main"], path.parent))
 
 
 @pytest.mark.parametrize("name", ["main", "head"])
