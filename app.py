@@ -1,4 +1,4 @@
-"""Kira's Space: Chat, Compare and Results in a browser; `ask`, `compare` and `results` for programs.
+"""Kira's Space: Chat, Compare and Results in a browser; `ask`, `compare`, `results` and `triage` for programs.
 
     python app.py        (GRADIO_SERVER_PORT, GRADIO_SERVER_NAME, KIRA_*: see README)
 """
@@ -12,104 +12,25 @@ from itertools import zip_longest
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
-from gradio.context import LocalContext  # noqa: E402
 
 from kira import health, limits, refusal, theme, views  # noqa: E402
 from kira.controls import (  # noqa: E402
-    DEFAULT_TOKENS,
-    DISCLAIMER,
     PRIVATE,
     disclaimer,
     sampling_controls,
     status,
     stoppable,
 )
-from kira.errors import UserError  # noqa: E402
-from kira.figures import comparison_rows  # noqa: E402
-from kira.prompt import build_messages  # noqa: E402
+from kira.endpoints import answers, ask, compare, results, triage  # noqa: E402
 from kira.results import measured, results_tab, which  # noqa: E402
-from kira.service import ON_ZEROGPU, REMOTE, called, service  # noqa: E402
+from kira.service import ON_ZEROGPU, REMOTE, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 
 PURPOSE = "Medical terms and health topics in plain words, by a small open model that anyone can check."
 EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
             "What is the medical term for a fast heartbeat?")
 TITLES = ["Base model", "Fine-tuned", *filter(None, [settings().beside_repo.split("/")[-1]])]  # of Compare's panes
-RATE = limits.Rate(settings().questions_per_minute)
 MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else limits.VISITORS}
-
-
-def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
-    """Checked question in, the service's steps out; every failure that a person can act on as gr.Error."""
-    try:
-        question = limits.checked_question(question, settings())
-        history = limits.checked_history(history, settings())
-        sampling = limits.checked_sampling(max_new_tokens, temperature, top_p, seed, settings())
-        RATE.count(limits.visitor_of(LocalContext.request.get()))
-        yield from service.answer(mode, build_messages(question, history), sampling)
-    except UserError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-
-
-def figures(step) -> dict:
-    """Tokens, speed and notes of a step, as programs get them."""
-    return {"tokens": sum(step.tokens), "tokens_per_second": round(step.rate, 1),
-            "first_token_seconds": round(step.first_s, 3), "notes": step.notes}
-
-
-# The docstrings of the next three are the documentation that programs see.
-
-
-def ask(question: str, history: list[dict] | None = None, max_new_tokens: int = DEFAULT_TOKENS,
-        temperature: float = 0.0, top_p: float = 1.0, seed: int = 0) -> dict:
-    """Answer a question about a medical term or health topic in plain words. General information, not medical advice.
-
-    Args:
-        question: The question, in plain text.
-        history: Earlier turns, oldest first, each {"role": "user" or "assistant", "content": text}.
-        max_new_tokens: Longest answer, in tokens.
-        temperature: 0 always gives the same answer; up to 2, higher values vary more.
-        top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
-        seed: Start of the random draw; unused at temperature 0.
-    """
-    for step in answers("chat", question, history, max_new_tokens, temperature, top_p, seed):
-        if step:
-            yield {"answer": step.texts[0], "model": called(service.speaker), "disclaimer": DISCLAIMER, **figures(step)}
-
-
-def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: float = 0.0, top_p: float = 1.0,
-            seed: int = 0) -> dict:
-    """Answer the same question with the base model and with the fine-tuned model, side by side.
-
-    If the Space serves a second fine-tuned model, its answer comes too: "beside", from the model "beside_model".
-
-    Args:
-        question: The question, in plain text.
-        max_new_tokens: Longest answer of each model, in tokens.
-        temperature: 0 always gives the same answers; up to 2, higher values vary more.
-        top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
-        seed: Start of the random draw; unused at temperature 0.
-    """
-    for step in answers("compare", question, None, max_new_tokens, temperature, top_p, seed):
-        if step:
-            names = ("base", "tuned", "beside")
-            models = (service.published[0].base, *(each.adapter for each in service.published))
-            yield {**dict(zip(names, step.texts, strict=False)),
-                   **{f"{name}_model": called(model) for name, model in zip(names, models, strict=False)},
-                   "disclaimer": DISCLAIMER, **figures(step)}
-
-
-def results() -> dict:
-    """The published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval.
-
-    If the Space serves a second fine-tuned model, its evaluation comes too, in the same form, under "beside".
-    """
-    service.ready.wait(settings().deadline_s)
-    found, *beside = ({**each.metrics, "repo": each.repo, "revision": each.revision,
-                       "rows": comparison_rows(each.metrics)} if each.metrics else None for each in service.results)
-    if not found:
-        raise gr.Error("There are no published results for the model that answers here.", print_exception=False)
-    return {**found, "beside": beside[0]} if any(beside) else found
 
 
 def turns(question: str, answer: str) -> list[dict]:
@@ -126,12 +47,14 @@ def typed(history: list[dict]) -> list[dict]:
 def chat(question, history, *sampling):
     """Streams (textbox, conversation, status); the text box is emptied once the question is accepted."""
     box, earlier = "", typed(history)[-settings().max_turns:]
-    if service.ready.is_set() and not service.engine:
-        yield box, [*history, *turns(question, service.notice)], ""
-        return
-    for step in answers("chat", question, earlier, *sampling):
-        yield box, [*history, *turns(question, step.texts[0] if step else "")], status(step)
-        box = gr.skip()
+    try:
+        for step, _ in answers("chat", question, earlier, *sampling):
+            yield box, [*history, *turns(question, step.texts[0] if step else "")], status(step)
+            box = gr.skip()
+    except gr.Error as error:
+        if service.engine or error.message != service.notice:
+            raise
+        yield box, [*history, *turns(question, service.notice)], ""  # stays readable beside the question
 
 
 def retry(history, *sampling):
@@ -145,7 +68,7 @@ def retry(history, *sampling):
 
 def side_by_side(question, *sampling):
     """Streams (a pane for each of TITLES, status)."""
-    for step in answers("compare", question, None, *sampling):
+    for step, _ in answers("compare", question, None, *sampling):
         panes = zip_longest(TITLES, step.texts if step else [], fillvalue="")
         yield *(views.pane(title, text) for title, text in panes), status(step)
 
@@ -240,6 +163,7 @@ def build() -> gr.Blocks:
         gr.api(ask, api_name="ask", **MODEL)
         gr.api(compare, api_name="compare", **MODEL)
         gr.api(results, api_name="results")
+        gr.api(triage, api_name="triage")
     # Open, as it is off a Space by default, a route of Gradio's would let anyone past the queue and leave rows running.
     return demo.queue(max_size=settings().queue_size, api_open=False)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from kira.errors import UserError
 from kira.settings import Settings
+from kira.vocabulary import FILE as VOCABULARY
+from kira.vocabulary import Vocabulary
 
 CONFIGURATION = ["*.json", "*.jinja"]  # tokenizer included
 PATTERNS = ["*.safetensors", "*.jsonl", "*.svg", *CONFIGURATION]  # svg: the manifest covers the plots
@@ -144,6 +146,12 @@ def _verify_tensors(adapter: Source, shapes: dict) -> None:
                     raise UserError(f"The weights of {adapter.repo} hold values that are not finite numbers.")
     except SafetensorError:
         raise UserError(f"The weights of {adapter.repo} cannot be read; the file is damaged.") from None
+
+
+def read_vocabulary(published: Published) -> Vocabulary | None:
+    """Words of what the adapter learnt from; None where its repository does not have them."""
+    path = published.adapter.folder / VOCABULARY
+    return Vocabulary.from_json(json.loads(path.read_text("utf-8"))) if path.is_file() else None
 
 
 def read_results(published: Published, timeout_s: float) -> Results:

@@ -4,6 +4,7 @@ import gradio as gr
 
 from . import limits
 from .settings import settings
+from .step import FIXED
 
 DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
               "In an emergency call your local emergency number (112, 911, 999) now.")
@@ -17,6 +18,8 @@ def status(step) -> str:
     """One line under an answer."""
     if step is None:
         return WAITING
+    if step.ended == FIXED:
+        return " ".join(step.notes)
     speed = f"{sum(step.tokens)} tokens, {step.rate:.0f} a second, first after {step.first_s:.1f} s."
     return " ".join([speed, *step.notes]) if step.ended else ANSWERING
 

@@ -1,4 +1,4 @@
-"""What is said before a model is asked, for the page and for programs alike: danger first, then what Kira leaves to others."""
+"""What is said before a model is asked, to people and programs alike: danger first, then what is left to others."""
 
 from kira.scope import decline
 from kira.triage import Notice, triage, triage_conversation

@@ -23,6 +23,7 @@ from kira.engine import INTERVAL_S
 from kira.errors import UserError
 from kira.prompt import break_control_tokens, encode_plainly, require_chat_template, trim_history
 from kira.settings import Settings
+from kira.step import Step
 
 SILENT_S = 1.0  # a stopped answer can be closed only between two steps, so they come even while the server is silent
 MOST_TOP_P = 0.9999  # TGI refuses 1

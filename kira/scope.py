@@ -1,8 +1,8 @@
 """Is a question one that Kira should leave to others? Text in, a Notice or None out, before any model is asked.
 
-Doses, diagnoses and stopping a medicine are for people who know the person; other subjects are for other programs; and of
-a name that is in nothing Kira has read, a model would only make something up. Patterns and fixed words are data
-(kira/data/scope.yaml): software checks, reviewed by no clinician. Benefit of the doubt: what no pattern meets is answered.
+Doses, diagnoses and stopping a medicine are for people who know the person; other subjects are for other programs; and
+of a name that is in nothing Kira has read, a model would only make something up. Patterns and fixed words are data
+(kira/data/scope.yaml): software checks, reviewed by no clinician. What no pattern meets is answered.
 """
 
 import re
@@ -23,8 +23,8 @@ NAMED = re.compile(  # where the name of a thing stands, and where it ends
     r"(?:diagnosed|living|born) with|is there a cure for|how is|is|does|can)"
     r"((?: [^\W_][\w'-]*){1,6})")
 KINDS = ("syndrome", "disease", "disorder", "fever", "virus", "sign", "test", "palsy", "anaemia", "anemia", "dystrophy")
-DRUGS = ("mab", "nib", "pril", "sartan", "olol", "statin", "cillin", "mycin", "azole", "zepam", "gliptin", "tide", "vir",
-         "itis", "osis", "emia", "aemia", "pathy", "plegia", "trophy", "ectomy", "oscopy")
+DRUGS = ("mab", "nib", "pril", "sartan", "olol", "statin", "cillin", "mycin", "azole", "zepam", "gliptin", "tide",
+         "vir", "itis", "osis", "emia", "aemia", "pathy", "plegia", "trophy", "ectomy", "oscopy")
 
 
 def decline(question: str, vocabulary: Vocabulary | None) -> Notice | None:
@@ -38,13 +38,13 @@ def decline(question: str, vocabulary: Vocabulary | None) -> Notice | None:
             return Notice("scope", group, "en", said)
     name = vocabulary and unknown_name(text, vocabulary)
     if name:
-        return Notice("scope", "unknown", "en", f'Kira does not know "{name}": none of the texts that it has read names it. '
-                      "Check the spelling, or ask somebody who can look it up.")
+        said = f'Kira does not know "{name}": it is in none of the texts that it has read. Check the spelling, or ask '
+        return Notice("scope", "unknown", "en", f"{said}somebody who can look it up.")
     return None
 
 
 def unknown_name(text: str, vocabulary: Vocabulary) -> str | None:
-    """The first word of normalised `text` in the place of a medical name that no text of Kira's contains, however spelt."""
+    """The first word of normalised `text`, in the place of a medical name, that no text of Kira's contains."""
     words = WORD.findall(text)
     asked = {word for place in NAMED.findall(text) for word in WORD.findall(place)}
     for number, word in enumerate(words):

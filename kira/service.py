@@ -35,6 +35,7 @@ class Service:
     def __init__(self):
         self.engine = self.speaker = None
         self.published, self.results, self.notice = [], [artifacts.Results()], ""
+        self.vocabulary = None  # words of what the first adapter learnt from, where its repository tells them
         self.ready = threading.Event()
         self.token_at = None  # time.monotonic() of the last token of any answer
 
@@ -69,6 +70,7 @@ class Service:
         results = [artifacts.read_results(each, settings().hub_timeout_s) for each in published]
         self.engine = _engine(published[0].base, [each.adapter for each in published])
         self.speaker, self.published, self.results = published[0].adapter, published, results
+        self.vocabulary = artifacts.read_vocabulary(published[0])
 
     def _serves_with_second(self, first: artifacts.Published) -> bool:
         """Whatever is wrong with the second adapter, the first one is served."""

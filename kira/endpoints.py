@@ -1,0 +1,119 @@
+"""What programs call, by Gradio client, REST and MCP: `ask`, `compare`, `results`, `triage`; the page uses `answers`.
+
+The docstrings of these four are the documentation that programs see.
+"""
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from kira import guard, limits
+from kira.controls import DEFAULT_TOKENS, DISCLAIMER
+from kira.errors import UserError
+from kira.figures import comparison_rows
+from kira.prompt import build_messages
+from kira.service import called, service
+from kira.settings import settings
+from kira.step import FIXED, Step
+from kira.triage import triage as triaged
+
+RATE = limits.Rate(settings().questions_per_minute)
+
+
+def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
+    """Checked question in, (step of the answer, notice before it or None) out; failures to act on as gr.Error.
+
+    Fixed words come at once, to anybody and however much was asked: no model, no GPU and no limit stands before them.
+    """
+    try:
+        question = limits.checked_question(question, settings())
+        history = limits.checked_history(history, settings())
+        sampling = limits.checked_sampling(max_new_tokens, temperature, top_p, seed, settings())
+        notice, asks = guard.first_words(question, history, service.vocabulary)
+        rows = 1 if mode == "chat" else 1 + max(len(service.published), 1)
+        if notice:
+            yield Step([notice.text] * rows, [0] * rows, ended="" if asks else FIXED), notice
+        if asks:
+            RATE.count(limits.visitor_of(LocalContext.request.get()))
+            for step in service.answer(mode, build_messages(question, history), sampling):
+                if notice and step:
+                    step.texts = [f"{notice.text}\n\n{text}" for text in step.texts]
+                yield step, notice
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def _figures(step, notice) -> dict:
+    """Tokens, speed, notes and notice of a step, as programs get them."""
+    return {"notice": notice and {"label": notice.label, "group": notice.group, "lang": notice.lang},
+            "tokens": sum(step.tokens), "tokens_per_second": round(step.rate, 1),
+            "first_token_seconds": round(step.first_s, 3), "notes": step.notes}
+
+
+def ask(question: str, history: list[dict] | None = None, max_new_tokens: int = DEFAULT_TOKENS,
+        temperature: float = 0.0, top_p: float = 1.0, seed: int = 0) -> dict:
+    """Answer a question about a medical term or health topic in plain words. General information, not medical advice.
+
+    Args:
+        question: The question, in plain text.
+        history: Earlier turns, oldest first, each {"role": "user" or "assistant", "content": text}.
+        max_new_tokens: Longest answer, in tokens.
+        temperature: 0 always gives the same answer; up to 2, higher values vary more.
+        top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
+        seed: Start of the random draw; unused at temperature 0.
+    """
+    for step, notice in answers("chat", question, history, max_new_tokens, temperature, top_p, seed):
+        if step:
+            model = None if step.ended == FIXED else service.speaker and called(service.speaker)
+            yield {"answer": step.texts[0], "model": model, "disclaimer": DISCLAIMER, **_figures(step, notice)}
+
+
+def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: float = 0.0, top_p: float = 1.0,
+            seed: int = 0) -> dict:
+    """Answer the same question with the base model and with the fine-tuned model, side by side.
+
+    If the Space serves a second fine-tuned model, its answer comes too: "beside", from the model "beside_model".
+
+    Args:
+        question: The question, in plain text.
+        max_new_tokens: Longest answer of each model, in tokens.
+        temperature: 0 always gives the same answers; up to 2, higher values vary more.
+        top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
+        seed: Start of the random draw; unused at temperature 0.
+    """
+    for step, notice in answers("compare", question, None, max_new_tokens, temperature, top_p, seed):
+        if step:
+            names = ("base", "tuned", "beside")
+            models = [each.adapter for each in service.published if step.ended != FIXED]
+            models = map(called, [service.published[0].base, *models]) if models else [None] * len(step.texts)
+            yield {**dict(zip(names, step.texts, strict=False)),
+                   **{f"{name}_model": model for name, model in zip(names, models, strict=False)},
+                   "disclaimer": DISCLAIMER, **_figures(step, notice)}
+
+
+def results() -> dict:
+    """The published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval.
+
+    If the Space serves a second fine-tuned model, its evaluation comes too, in the same form, under "beside".
+    """
+    service.ready.wait(settings().deadline_s)
+    found, *beside = ({**each.metrics, "repo": each.repo, "revision": each.revision,
+                       "rows": comparison_rows(each.metrics)} if each.metrics else None for each in service.results)
+    if not found:
+        raise gr.Error("There are no published results for the model that answers here.", print_exception=False)
+    return {**found, "beside": beside[0]} if any(beside) else found
+
+
+def triage(text: str) -> dict:
+    """Tell whether a message shows that somebody needs help now, and give fixed advice with numbers to call.
+
+    A check by rules and a small classifier, not by a clinician or a chat model; it can miss danger.
+
+    Args:
+        text: What a person wrote, in English, Spanish, French, German, Portuguese, Hindi, Arabic or Chinese.
+    """
+    try:
+        found = triaged(limits.checked_question(text, settings()))
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    return {"label": found.label if found else "none", "group": found.group if found else "",
+            "lang": found.lang if found else "", "advice": found.text if found else "", "disclaimer": DISCLAIMER}
