@@ -2,13 +2,15 @@
 
     python -m kira.triage < in.jsonl > out.jsonl     # {"id", "text"} in, {"id", "label"} out
 
-Rules (kira/rules.py) and a small linear classifier (kira/classifier.py) look at the same normalised text; each can raise
+Rules (kira/rules.py) and a small linear classifier (kira/classifier.py) look at the same normalised text; each raises
 the alarm alone. Deterministic, local, no chat model. It will miss some: it is a check of software, not a clinician.
 """
 
 import json
 import sys
 from dataclasses import dataclass
+
+import numpy as np
 
 from kira import classifier
 from kira.lexicon import tokens_of
@@ -39,8 +41,7 @@ def triage(text: str) -> Notice | None:
     """
     reading = read(text)
     found = {group.label: group.name for group in reversed(reading.met)}
-    guess = classifier.label(text, reading)
-    if guess:
+    if guess := _guess(text):
         found.setdefault(guess, "classifier")
     label = next((label for label in (EMERGENCY, CRISIS) if label in found), None)
     if label is None:
@@ -48,6 +49,15 @@ def triage(text: str) -> Notice | None:
     lang = languages(tokens_of(text))[0]
     meant = CRISIS in found or any(group.crisis_line for group in reading.met)
     return Notice(label, found[label], lang, notice_text(label, lang, meant))
+
+
+def _guess(text: str) -> str | None:
+    """What the classifier makes of the most alarming part of `text`; None for nothing, and where it is missing."""
+    judge = classifier.load("triage/classifier")
+    if judge is None:
+        return None
+    scores = np.max([judge.scores(part) for part in classifier.windows(text)], axis=0)
+    return judge.classes[scores.argmax()] if scores.max() > 0 else None
 
 
 def triage_conversation(turns: list[str]) -> Notice | None:

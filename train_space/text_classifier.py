@@ -51,6 +51,10 @@ def fit(texts: Texts, rows: np.ndarray, classes: int) -> tuple[torch.Tensor, tor
     owner = texts.owner[chosen]
     labels, long = texts.labels[owner], texts.many[owner] > 1
     matrix, target = texts.matrix(chosen), torch.from_numpy(labels)
+    met = torch.bincount(matrix.indices()[1], minlength=SIZE)
+    rarity = (len(chosen) / (met + 1)).log().clamp(min=0) / 3  # inverse document frequency: rare words tell more
+    matrix = torch.sparse_coo_tensor(matrix.indices(), matrix.values() * rarity[matrix.indices()[1]], matrix.shape,
+                                     is_coalesced=True, check_invariants=True)
     counts = np.where(long & (labels > 0), 0.0, 1 / np.sqrt(texts.many[owner]))
     for number in range(ROUNDS):
         weights, bias = _regression(matrix, target, torch.from_numpy(counts).float(), classes)
@@ -62,7 +66,7 @@ def fit(texts: Texts, rows: np.ndarray, classes: int) -> tuple[torch.Tensor, tor
                 best[row] = i
         if number + 1 < ROUNDS:
             counts[list(best.values())] = 1.0
-    return weights, bias
+    return weights * rarity[:, None], bias
 
 
 def _regression(matrix, target, counts, classes):

@@ -14,7 +14,7 @@ from gradio_client.exceptions import AppError
 from kira.figures import comparison_rows
 from tests.space.conftest import CANARY, ROOT, wait_until
 
-ENDPOINTS = {"/ask", "/compare", "/results"}
+ENDPOINTS = {"/ask", "/compare", "/results", "/triage"}
 
 
 def call(space, name, *data):
@@ -27,7 +27,7 @@ def call(space, name, *data):
     return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
 
 
-def test_exactly_three_endpoints_are_public(client, space):
+def test_exactly_four_endpoints_are_public(client, space):
     api = client.view_api(return_format="dict", print_info=False)
     assert set(api["named_endpoints"]) == ENDPOINTS and not api["unnamed_endpoints"]
     parameters = [p["parameter_name"] for p in api["named_endpoints"]["/ask"]["parameters"]]
@@ -138,7 +138,7 @@ def mcp(space, work):
     return asyncio.run(run())
 
 
-def test_mcp_offers_the_same_three(space):
+def test_mcp_offers_the_same_four(space):
     tools = {tool.name: tool for tool in mcp(space, lambda s: s.list_tools()).tools}
     assert {"/" + name for name in tools} == ENDPOINTS
     assert "plain words" in tools["ask"].description
