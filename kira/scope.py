@@ -2,15 +2,17 @@
 
 Doses, diagnoses and stopping a medicine are for people who know the person; other subjects are for other programs; and
 of a name that is in nothing Kira has read, a model would only make something up. Patterns and fixed words are data
-(kira/data/scope.yaml): software checks, reviewed by no clinician. What no pattern meets is answered.
+(kira/data/scope.yaml), with a small classifier beside them: software checks, reviewed by no clinician.
 """
 
 import re
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from kira import classifier
 from kira.normalise import normalise
 from kira.triage import Notice
 from kira.vocabulary import WORD, Vocabulary
@@ -36,6 +38,8 @@ def decline(question: str, vocabulary: Vocabulary | None) -> Notice | None:
     for group, (said, patterns, unless) in _kinds().items():
         if patterns.search(text) and not (unless and unless.search(text)):
             return Notice("scope", group, "en", said)
+    if group := _guess(question):
+        return Notice("scope", group, "en", _kinds()[group][0])
     name = vocabulary and unknown_name(text, vocabulary)
     if name:
         said = f'Kira does not know "{name}": it is in none of the texts that it has read. Check the spelling, or ask '
@@ -53,6 +57,15 @@ def unknown_name(text: str, vocabulary: Vocabulary) -> str | None:
         if named and len(word) > 4 and not vocabulary.knows(word):
             return word
     return None
+
+
+def _guess(question: str) -> str | None:
+    """What the classifier takes the question for, if it is sure; None where it is missing."""
+    judge = classifier.load("scope")
+    if judge is None:
+        return None
+    scores = np.max([judge.scores(part) for part in classifier.windows(question)], axis=0)
+    return judge.classes[scores.argmax()] if scores.max() > 0 else None
 
 
 @cache

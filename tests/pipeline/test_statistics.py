@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from train_space.statistics import holm, paired_difference
+from train_space.statistics import holm, paired_difference, wilson
 
 
 def mean(sums):
@@ -63,3 +63,9 @@ def test_ratio_metrics_resample_rows_not_tokens():
 
 def test_holm_worked_example():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 300), (1, 7), (50, 100), (300, 300)])
+def test_wilson_s_interval_is_scipy_s(hits, count):
+    expected = stats.binomtest(hits, count).proportion_ci(0.95, "wilson")
+    assert wilson(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
