@@ -45,7 +45,8 @@ class Reading:
     contexts: set[str] = field(default_factory=set)
 
 
-def _yaml(path: Path) -> dict:
+def read_yaml(path: Path) -> dict:
+    """The data of a YAML file."""
     return yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
 
 
@@ -54,7 +55,7 @@ def groups() -> tuple[Group, ...]:
     """All groups, in the order of their files."""
     found = []
     for path in sorted((FOLDER / "groups").glob("*.yaml")):
-        for name, row in _yaml(path).items():
+        for name, row in read_yaml(path).items():
             ideas = tuple(tuple(re.findall(r"([+>-]) (\w+)", f"+ {idea}")) for idea in row["ideas"])
             found.append(Group(name, row["label"], row["source"], ideas, row["example"], row["twin"],
                                row.get("crisis_line", False)))
@@ -67,21 +68,21 @@ def lexicons() -> dict[str, Lexicon]:
     words: dict[str, dict[str, str]] = {}
     for path in sorted((FOLDER / "words").glob("*.yaml")):
         ideas = words.setdefault(path.name.split(".")[0], {})
-        for idea, listed in _yaml(path).items():
+        for idea, listed in read_yaml(path).items():
             ideas[idea] = f"{ideas[idea]}, {listed}" if idea in ideas else listed
     return {language: Lexicon(ideas) for language, ideas in words.items()}
 
 
 @lru_cache(maxsize=1)
 def _contexts() -> dict[str, dict]:
-    return _yaml(FOLDER / "contexts.yaml")
+    return read_yaml(FOLDER / "contexts.yaml")
 
 
 def languages(tokens: list[Token]) -> list[str]:
     """The languages a text may be in, likeliest first, at least one: by its script or else by its words."""
     text = " ".join(token.text for token in tokens)
     scripts = {name: len(letters.findall(text)) for name, letters in _LETTERS.items()}
-    found = [name for name in sorted(scripts, key=scripts.get, reverse=True) if scripts[name] > 1]
+    found = [name for name in sorted(scripts, key=scripts.get, reverse=True) if scripts[name] > 1 and name in lexicons()]
     latin = {name: lexicon.evidence(tokens) for name, lexicon in lexicons().items() if name not in _LETTERS}
     most = max(latin.values())
     ranked = sorted(latin, key=lambda name: (latin[name], name == "en"), reverse=True)
