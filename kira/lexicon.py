@@ -59,7 +59,7 @@ class Lexicon:
     def __init__(self, words: dict[str, str]):
         self.common = frozenset(self._listed(words, "common"))
         self.skip = frozenset(self._listed(words, "skip"))
-        self._numbers = {word: number for word, number in (entry.split(" ", 1) for entry in self._listed(words, "numbers"))}
+        self._numbers = dict(entry.split(" ", 1) for entry in self._listed(words, "numbers"))
         self._not_typos = frozenset(self._listed(words, "not_typos"))
         self._phrases, self._spans = defaultdict(list), set()
         for idea, listed in words.items():

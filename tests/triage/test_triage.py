@@ -70,7 +70,8 @@ def test_every_fixed_text_carries_a_number(lang, kind, crisis_line):
 
 
 def run(lines):
-    done = subprocess.run([sys.executable, "-m", "kira.triage"], cwd=ROOT, input=lines, capture_output=True, check=False)
+    command = [sys.executable, "-m", "kira.triage"]
+    done = subprocess.run(command, cwd=ROOT, input=lines, capture_output=True, check=False)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
 
 
