@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from kira.normalise import normalise
 
 _TOKEN = re.compile(
-    r"(?P<number>\d+(?:[.,]\d+)?)|(?P<han>[\u3400-\u9fff])"
+    r"(?P<number>[1-9]\d{0,2}(?:,\d{3})+(?![\d,.])|\d+(?:[.,]\d+)?)|(?P<han>[\u3400-\u9fff])"
     r"|(?P<word>(?:[^\W\d_]|[\u0900-\u0963\u0970-\u097f]|(?<=\w)\*(?=\w)|'(?=(?:t|m|s|re|ve|ll|d)\b))+)"
     r"|(?P<sentence>[.!?\n。！？؟।]+)|(?P<clause>[,;:()،，、；：\u2013\u2014]| - )")
-_SPAN = re.compile(r"<(\d+)\.\.(\d+)>")
+_SPAN = re.compile(r"<(\d+(?:\.\d+)?)\.\.(\d+(?:\.\d+)?)>")
+_THOUSANDS = re.compile(r"(?<!^0),(?=\d{3}(?:,|$))")  # "11,000 volts"; "0,125" is a decimal
 _MARKS = ("sentence", "clause")
 RESERVED = ("common", "skip", "numbers", "not_typos")
 TYPO_LENGTH = 6
@@ -47,7 +48,8 @@ def tokens_of(text: str) -> list[Token]:
         sentence += match.lastgroup == "sentence"
         clause += match.lastgroup in _MARKS
         if match.lastgroup not in _MARKS:
-            found.append(Token(match[0].replace("'", "").replace(",", "."), sentence, clause))
+            whole = _THOUSANDS.sub("", match[0].replace("'", ""))
+            found.append(Token(whole.replace(",", "."), sentence, clause))
     return found
 
 
@@ -57,7 +59,7 @@ class Lexicon:
     def __init__(self, words: dict[str, str]):
         self.common = frozenset(self._listed(words, "common"))
         self.skip = frozenset(self._listed(words, "skip"))
-        self._numbers = {word: number for word, number in (entry.split(" ", 1) for entry in self._listed(words, "numbers"))}
+        self._numbers = dict(entry.split(" ", 1) for entry in self._listed(words, "numbers"))
         self._not_typos = frozenset(self._listed(words, "not_typos"))
         self._phrases, self._spans = defaultdict(list), set()
         for idea, listed in words.items():
@@ -66,7 +68,7 @@ class Lexicon:
                     if items := self._items(phrase):
                         self._phrases[items[0]].append((items, idea))
         known = {item for phrases in self._phrases.values() for items, _ in phrases for item in items}
-        self._spans = {item: tuple(map(int, _SPAN.fullmatch(item).groups())) for item in known if item[0] == "<"}
+        self._spans = {item: tuple(map(float, _SPAN.fullmatch(item).groups())) for item in known if item[0] == "<"}
         self._words = known - set(self._spans)
         self._shortened = defaultdict(set)
         for word in self._words:

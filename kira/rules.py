@@ -20,7 +20,8 @@ SOON = 5  # words between a word list and the next after `>`
 NEGATED = 5  # words that a negation reaches forward within its clause
 LISTED = 14  # the same in an enumeration: "no fever, rash or stiff neck"
 NEARBY = 2  # sentences
-_LETTERS = {"ar": re.compile("[\u0600-\u06ff]"), "hi": re.compile("[\u0900-\u097f]"), "zh": re.compile("[\u3400-\u9fff]")}
+_LETTERS = {name: re.compile(f"[{span}]")
+            for name, span in {"ar": "\u0600-\u06ff", "hi": "\u0900-\u097f", "zh": "\u3400-\u9fff"}.items()}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def languages(tokens: list[Token]) -> list[str]:
     """The languages a text may be in, likeliest first, at least one: by its script or else by its words."""
     text = " ".join(token.text for token in tokens)
     scripts = {name: len(letters.findall(text)) for name, letters in _LETTERS.items()}
-    found = [name for name in sorted(scripts, key=scripts.get, reverse=True) if scripts[name] > 1]
+    likely = sorted(scripts, key=scripts.get, reverse=True)
+    found = [name for name in likely if scripts[name] > 1 and name in lexicons()]
     latin = {name: lexicon.evidence(tokens) for name, lexicon in lexicons().items() if name not in _LETTERS}
     most = max(latin.values())
     ranked = sorted(latin, key=lambda name: (latin[name], name == "en"), reverse=True)
@@ -119,8 +121,9 @@ def _matches(idea, tokens, hits, chosen=()):
     """Every way to meet `idea` with hits close together, as tuples of hits."""
     if len(chosen) == sum(sign != "-" for sign, _ in idea):
         low, high = min(h.start for h in chosen), max(h.end for h in chosen)
-        if not any(tokens[h.start].sentence in {tokens[c.start].sentence for c in chosen}
-                   for sign, name in idea if sign == "-" for h in within(hits.get(name, []), low - CLOSE, high + CLOSE)):
+        own = {tokens[c.start].sentence for c in chosen}
+        if not any(tokens[h.start].sentence in own for sign, name in idea if sign == "-"
+                   for h in within(hits.get(name, []), low - CLOSE, high + CLOSE)):
             yield chosen
         return
     sign, name = [term for term in idea if term[0] != "-"][len(chosen)]

@@ -1,0 +1,99 @@
+"""The notice, the conversation and the command line."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kira.notices import languages, notice_text
+from kira.rules import FOLDER, read_yaml
+from kira.triage import triage, triage_conversation
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NUMBERS = read_yaml(FOLDER / "numbers.yaml")
+
+
+def label(found):
+    return found.label if found else "none"
+
+
+def test_an_emergency_comes_before_a_crisis():
+    found = triage("I want to die. I just took the whole bottle of my pills.")
+    assert found.label == "emergency"
+    assert "988" in found.text
+
+
+def test_an_emergency_that_was_not_meant_names_no_crisis_line():
+    found = triage("My baby is not breathing.")
+    assert found.label == "emergency"
+    assert "988" not in found.text
+
+
+@pytest.mark.parametrize("text", ["", " \n", "?", "What helps against dry skin?", "\ud800", "\x00" * 50, "🙂"])
+def test_no_notice(text):
+    assert triage(text) is None
+
+
+def test_a_conversation_in_halves():
+    halves = ["Our baby is five weeks old.", "His temperature is 38.6."]
+    assert [triage(half) for half in halves] == [None, None]
+    assert label(triage_conversation(halves)) == "emergency"
+
+
+@pytest.mark.parametrize(("told", "expected"), [
+    ("My baby is not breathing.", "emergency"), ("I want to kill myself tonight.", "crisis")])
+def test_what_was_told_earlier_still_stands(told, expected):
+    assert label(triage_conversation([told, "Thanks.", "What is a healthy lunch?"])) == expected
+
+
+def test_an_emergency_outranks_a_later_crisis():
+    assert label(triage_conversation(["My baby is not breathing.", "I want to die."])) == "emergency"
+
+
+@pytest.mark.parametrize("turns", [[], ["Hello"], ["Hello", "What is a healthy lunch?", "And dinner?"]])
+def test_a_quiet_conversation(turns):
+    assert triage_conversation(turns) is None
+
+
+@pytest.mark.parametrize("crisis_line", [False, True])
+@pytest.mark.parametrize("kind", ["emergency", "crisis"])
+@pytest.mark.parametrize("lang", languages())
+def test_every_fixed_text_carries_a_number(lang, kind, crisis_line):
+    text = notice_text(kind, lang, crisis_line)
+    assert "112" in text
+    assert ("findahelpline.com" in text) == (kind == "crisis" or crisis_line)
+    named = [row["crisis"] for row in NUMBERS.values() if "crisis" in row and row["crisis"] in text]
+    assert bool(named) == (kind == "crisis" or crisis_line)
+
+
+def run(lines):
+    command = [sys.executable, "-m", "kira.triage"]
+    done = subprocess.run(command, cwd=ROOT, input=lines, capture_output=True, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+def test_the_command_line_labels_lines():
+    rows = [{"id": 1, "text": "My baby is not breathing."}, {"id": "b", "text": "I want to kill myself tonight."},
+            {"id": None, "text": "What helps against dry skin?"}]
+    code, out, err = run("\n\n".join(map(json.dumps, rows)).encode())
+    assert (code, err) == (0, "")
+    assert out == [{"id": 1, "label": "emergency"}, {"id": "b", "label": "crisis"}, {"id": None, "label": "none"}]
+
+
+@pytest.mark.parametrize("bad", [b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": 5}', b'{"text": "no id"}', b"\xff",
+                                 b"[" * 100_000])
+def test_the_command_line_names_a_bad_line_and_goes_on(bad):
+    good = b'{"id": 2, "text": "My baby is not breathing."}'
+    code, out, err = run(b"\n".join([good, bad, good]))
+    assert code == 1
+    assert out == [{"id": 2, "label": "emergency"}] * 2
+    assert re.fullmatch(r"Line 2 .+\n", err)
+
+
+def test_the_import_is_light():
+    heavy = "torch transformers gradio sklearn".split()
+    code = f"import sys, kira.triage; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
