@@ -4,6 +4,10 @@ A lexicon is a file of kira/data/triage/words/: {idea: "phrase, phrase, ..."}. I
 ending and `<2..40>` for a number in that span; `common` lists words that only tell the language, `skip` words that
 are passed over, `numbers` the number words, `not_typos` words that are no misspelling of others. Words of six letters
 or more are known with one letter wrong, missing, added, or two exchanged; shorter ones of four with two exchanged.
+
+What only some languages need: `letters` lists letters read as others ("aa a": both spellings are one word), `spellings`
+whole words read as others, `prefixes` what may be written at the front of a word ("wal" of Arabic "waldam"), and
+`grammar` says "verb last" where `>` holds in either order, "characters" where a token is less than a word.
 """
 
 import re
@@ -20,7 +24,7 @@ _TOKEN = re.compile(
 _SPAN = re.compile(r"<(\d+(?:\.\d+)?)\.\.(\d+(?:\.\d+)?)>")
 _THOUSANDS = re.compile(r"(?<!^0),(?=\d{3}(?:,|$))")  # "11,000 volts"; "0,125" is a decimal
 _MARKS = ("sentence", "clause")
-RESERVED = ("common", "skip", "numbers", "not_typos")
+RESERVED = ("common", "skip", "numbers", "not_typos", "letters", "spellings", "prefixes", "grammar")
 TYPO_LENGTH = 6
 
 
@@ -57,10 +61,19 @@ class Lexicon:
     """The ideas of one language, ready to be found."""
 
     def __init__(self, words: dict[str, str]):
-        self.common = frozenset(self._listed(words, "common"))
-        self.skip = frozenset(self._listed(words, "skip"))
-        self._numbers = dict(entry.split(" ", 1) for entry in self._listed(words, "numbers"))
-        self._not_typos = frozenset(self._listed(words, "not_typos"))
+        self.grammar = words.get("grammar", "")
+        letters = [(*entry.split(" "), "")[:2] for entry in self._listed(words, "letters")]
+        self._letter = str.maketrans({old: new for old, new in letters if len(old) == 1})
+        self._letters = [(old, new) for old, new in letters if len(old) > 1]
+        self._spellings: dict[str, str] = {}
+        spellings = map(str.split, self._listed(words, "spellings"))
+        self._spellings = {self._fold(old): self._fold(new) for old, new in spellings}
+        self._prefixes = tuple(self._listed(words, "prefixes"))
+        self.common = frozenset(map(self._fold, self._listed(words, "common")))
+        self.skip = frozenset(map(self._fold, self._listed(words, "skip")))
+        numbers = (entry.split(" ", 1) for entry in self._listed(words, "numbers"))
+        self._numbers = {self._fold(word): number for word, number in numbers}
+        self._not_typos = frozenset(map(self._fold, self._listed(words, "not_typos")))
         self._phrases, self._spans = defaultdict(list), set()
         for idea, listed in words.items():
             if idea not in RESERVED:
@@ -78,6 +91,18 @@ class Lexicon:
     def _listed(self, words: dict, name: str) -> list[str]:
         return [normalise(entry).strip() for entry in words.get(name, "").split(",") if entry.strip()]
 
+    def _fold(self, word: str) -> str:
+        """The spelling under which this language knows `word`."""
+        word = word.translate(self._letter)
+        for old, new in self._letters:
+            word = word.replace(old, new)
+        return self._spellings.get(word, word)
+
+    def _without_prefix(self, word: str) -> set[str]:
+        """`word` without what may be written at its front: one prefix, or two."""
+        bare = {word[len(p):] for p in self._prefixes if word.startswith(p) and len(word) - len(p) > 4 - min(len(p), 2)}
+        return bare | {less for shorter in bare for less in self._without_prefix(shorter)}
+
     def _items(self, phrase: str) -> tuple[str, ...]:
         """The phrase as the text will be cut: what is normalised there is normalised here."""
         items = []
@@ -85,25 +110,27 @@ class Lexicon:
             if _SPAN.fullmatch(part):
                 items.append(part)
             else:
-                cut = [token.text for token in tokens_of(part.rstrip("*"))]
+                cut = [self._fold(token.text) for token in tokens_of(part.rstrip("*"))]
                 items += cut[:-1] + [cut[-1] + "*" * part.endswith("*")]
         return tuple(item for item in items if item not in self.skip) or tuple(items)
 
     def evidence(self, tokens: list[Token]) -> int:
         """How many tokens speak for this language."""
-        return sum(token.text in self.common or token.text in self._words for token in tokens)
+        words = [self._fold(token.text) for token in tokens]
+        return sum(word in self.common or word in self._words for word in words)
 
     def hits(self, tokens: list[Token]) -> dict[str, list[Hit]]:
         """{idea: its hits in order of place}."""
-        places = [i for i, token in enumerate(tokens) if token.text not in self.skip]
+        texts = [self._fold(token.text) for token in tokens]
+        places = [i for i, text in enumerate(texts) if text not in self.skip]
         memory, read = {}, []
         for i in places:
-            text = tokens[i].text
+            text = texts[i]
             if text not in memory:
                 memory[text] = self._read(text)
             read.append(memory[text])
         for i, (one, other) in enumerate(zip(places, places[1:], strict=False)):
-            joined = tokens[one].text + tokens[other].text
+            joined = texts[one] + texts[other]
             if len(joined) > TYPO_LENGTH and joined in self._words:  # "over dose"
                 read[i] = read[i] | {joined}
         found = defaultdict(set)
@@ -121,12 +148,17 @@ class Lexicon:
         if number[0].isdigit():
             value = float(number)
             return frozenset({text, number} | {item for item, (a, b) in self._spans.items() if a <= value <= b})
-        exact = {text} & self._words | {text[:n] + "*" for n in range(1, len(text) + 1)} & self._words
+        exact = self._exact(text)
+        if not exact and self._prefixes and text not in self.common:
+            exact = set().union(*map(self._exact, self._without_prefix(text)))
         if exact or text in self._not_typos or text in self.common:
             return frozenset(exact)
         once = re.sub(r"(.)\1", r"\1", text)
         doubled = {once} & self._words | {once[:n] + "*" for n in range(4, len(once) + 1)} & self._words
         return frozenset(doubled or self._misspelled(text))
+
+    def _exact(self, text: str) -> set[str]:
+        return {text} & self._words | {text[:n] + "*" for n in range(1, len(text) + 1)} & self._words
 
     def _misspelled(self, text: str) -> set[str]:
         if "*" in text:

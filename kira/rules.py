@@ -19,6 +19,8 @@ CLOSE = 16  # words from the first to the last of an idea's word lists, at most
 SOON = 5  # words between a word list and the next after `>`
 NEGATED = 5  # words that a negation reaches forward within its clause
 LISTED = 14  # the same in an enumeration: "no fever, rash or stiff neck"
+NEGATED_NEAR = 2  # words that `negation_near` reaches forward, `negation_behind` backward
+WIDER = 1.75  # characters to a word, where a language is written without spaces
 NEARBY = 2  # sentences
 _LETTERS = {name: re.compile(f"[{span}]")
             for name, span in {"ar": "\u0600-\u06ff", "hi": "\u0900-\u097f", "zh": "\u3400-\u9fff"}.items()}
@@ -97,11 +99,12 @@ def read(text: str) -> Reading:
     tokens = tokens_of(text)
     reading = Reading()
     for language in languages(tokens):
-        _read(tokens, lexicons()[language].hits(tokens), reading)
+        lexicon = lexicons()[language]
+        _read(tokens, lexicon.hits(tokens), reading, lexicon.grammar)
     return reading
 
 
-def _read(tokens: list[Token], hits: dict[str, list[Hit]], reading: Reading) -> None:
+def _read(tokens: list[Token], hits: dict[str, list[Hit]], reading: Reading, grammar: str) -> None:
     reading.contexts |= _contexts().keys() & hits.keys()
     for group in groups():
         if group in reading.met:
@@ -109,7 +112,7 @@ def _read(tokens: list[Token], hits: dict[str, list[Hit]], reading: Reading) -> 
         for idea in group.ideas:
             if any(name not in hits for sign, name in idea if sign != "-"):
                 continue
-            seen = [match for match in _matches(idea, tokens, hits)]
+            seen = [match for match in _matches(idea, tokens, hits, grammar)]
             if any(not _cancelled(match, tokens, hits) for match in seen):
                 reading.met.append(group)
                 break
@@ -117,13 +120,15 @@ def _read(tokens: list[Token], hits: dict[str, list[Hit]], reading: Reading) -> 
                 reading.taken_back.append(group)
 
 
-def _matches(idea, tokens, hits, chosen=()):
+def _matches(idea, tokens, hits, grammar, chosen=()):
     """Every way to meet `idea` with hits close together, as tuples of hits."""
+    wider = WIDER if grammar == "characters" else 1
+    close, soon = round(CLOSE * wider), round(SOON * wider)
     if len(chosen) == sum(sign != "-" for sign, _ in idea):
         low, high = min(h.start for h in chosen), max(h.end for h in chosen)
         own = {tokens[c.start].sentence for c in chosen}
         if not any(tokens[h.start].sentence in own for sign, name in idea if sign == "-"
-                   for h in within(hits.get(name, []), low - CLOSE, high + CLOSE)):
+                   for h in within(hits.get(name, []), low - close, high + close)):
             yield chosen
         return
     sign, name = [term for term in idea if term[0] != "-"][len(chosen)]
@@ -131,15 +136,16 @@ def _matches(idea, tokens, hits, chosen=()):
         candidates = hits[name]
     elif sign == ">":
         last = chosen[-1]
-        candidates = [h for h in within(hits[name], last.start + 1, last.end + SOON)
+        first = last.start - soon if grammar == "verb last" else last.start + 1
+        candidates = [h for h in within(hits[name], first, last.end + soon)
                       if tokens[h.start].sentence == tokens[last.start].sentence]
     else:
         low, high = min(h.start for h in chosen), max(h.end for h in chosen)
         near = tokens[chosen[0].start].sentence
-        candidates = [h for h in within(hits[name], high - CLOSE, low + CLOSE)
+        candidates = [h for h in within(hits[name], high - close, low + close)
                       if abs(tokens[h.start].sentence - near) <= 1]
     for hit in candidates:
-        yield from _matches(idea, tokens, hits, (*chosen, hit))
+        yield from _matches(idea, tokens, hits, grammar, (*chosen, hit))
 
 
 def _cancelled(match: tuple[Hit, ...], tokens: list[Token], hits: dict[str, list[Hit]]) -> bool:
@@ -152,6 +158,13 @@ def _overlap(one: Hit, other: Hit) -> bool:
 
 
 def _negated(hit: Hit, match, tokens, hits) -> bool:
+    near = [n for n in within(hits.get("negation_near", []), hit.start - 2 * NEGATED_NEAR, hit.start)
+            if n.end <= hit.start < n.end + NEGATED_NEAR]
+    near += within(hits.get("negation_behind", []), hit.end, hit.end + NEGATED_NEAR)
+    for negation in near:
+        free = not any(_overlap(negation, other) for other in (*match, *hits.get("not_negation", [])))
+        if free and tokens[negation.start].clause == tokens[hit.start].clause:
+            return True
     for negation in within(hits.get("negation", []), hit.start - LISTED, hit.start):
         own = any(_overlap(negation, other) for other in match)
         if own or any(_overlap(negation, other) for other in hits.get("not_negation", [])):
