@@ -14,6 +14,7 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import contains
 
 from kira.normalise import normalise
 
@@ -79,7 +80,7 @@ class Lexicon:
             if idea not in RESERVED:
                 for phrase in listed.split(","):
                     if items := self._items(phrase):
-                        self._phrases[items[0]].append((items, idea))
+                        self._phrases[items[:2]].append((items, idea))
         known = {item for phrases in self._phrases.values() for items, _ in phrases for item in items}
         self._spans = {item: tuple(map(float, _SPAN.fullmatch(item).groups())) for item in known if item[0] == "<"}
         self._words = known - set(self._spans)
@@ -135,10 +136,11 @@ class Lexicon:
                 read[i] = read[i] | {joined}
         found = defaultdict(set)
         for i, items in enumerate(read):
-            for item in items:
-                for phrase, idea in self._phrases.get(item, ()):
+            following = read[i + 1] if i + 1 < len(read) else ()
+            for start in [(item,) for item in items] + [(item, after) for item in items for after in following]:
+                for phrase, idea in self._phrases.get(start, ()):
                     end = i + len(phrase)
-                    if end <= len(read) and all(want in has for want, has in zip(phrase, read[i:end], strict=True)):
+                    if end <= len(read) and all(map(contains, read[i + 2:end], phrase[2:])):
                         found[idea].add(Hit(places[i], places[end - 1] + 1))
         return {idea: sorted(hits) for idea, hits in found.items()}
 

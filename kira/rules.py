@@ -112,9 +112,13 @@ def _read(tokens: list[Token], hits: dict[str, list[Hit]], reading: Reading, gra
         for idea in group.ideas:
             if any(name not in hits for sign, name in idea if sign != "-"):
                 continue
-            seen = [match for match in _matches(idea, tokens, hits, grammar)]
-            if any(not _cancelled(match, tokens, hits) for match in seen):
-                reading.met.append(group)
+            seen = False
+            for match in _matches(idea, tokens, hits, grammar):
+                seen = True
+                if not _cancelled(match, tokens, hits):
+                    reading.met.append(group)
+                    break
+            if group in reading.met:
                 break
             if seen and group not in reading.taken_back:
                 reading.taken_back.append(group)
