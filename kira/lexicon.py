@@ -64,7 +64,8 @@ class Lexicon:
         self._letter = str.maketrans({old: new for old, new in letters if len(old) == 1})
         self._letters = [(old, new) for old, new in letters if len(old) > 1]
         self._spellings: dict[str, str] = {}
-        self._spellings = {self._fold(old): self._fold(new) for old, new in map(str.split, self._listed(words, "spellings"))}
+        spellings = map(str.split, self._listed(words, "spellings"))
+        self._spellings = {self._fold(old): self._fold(new) for old, new in spellings}
         self._prefixes = tuple(self._listed(words, "prefixes"))
         self.common = frozenset(map(self._fold, self._listed(words, "common")))
         self.skip = frozenset(map(self._fold, self._listed(words, "skip")))
