@@ -19,7 +19,7 @@ CLOSE = 16  # words from the first to the last of an idea's word lists, at most
 SOON = 5  # words between a word list and the next after `>`
 NEGATED = 5  # words that a negation reaches forward within its clause
 LISTED = 14  # the same in an enumeration: "no fever, rash or stiff neck"
-NEGATED_NEAR = 2  # words that `negation_near` reaches forward, `negation_behind` backward
+NEGATED_NEAR = 2  # words that `negation_near` reaches forward; `negation_behind` reaches back one more
 WIDER = 1.75  # characters to a word, where a language is written without spaces
 NEARBY = 2  # sentences
 _LETTERS = {name: re.compile(f"[{span}]")
@@ -164,7 +164,7 @@ def _overlap(one: Hit, other: Hit) -> bool:
 def _negated(hit: Hit, match, tokens, hits) -> bool:
     near = [n for n in within(hits.get("negation_near", []), hit.start - 2 * NEGATED_NEAR, hit.start)
             if n.end <= hit.start < n.end + NEGATED_NEAR]
-    near += within(hits.get("negation_behind", []), hit.end, hit.end + NEGATED_NEAR)
+    near += within(hits.get("negation_behind", []), hit.end, hit.end + NEGATED_NEAR + 1)
     for negation in near:
         free = not any(_overlap(negation, other) for other in (*match, *hits.get("not_negation", [])))
         if free and tokens[negation.start].clause == tokens[hit.start].clause:
