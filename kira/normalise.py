@@ -32,7 +32,7 @@ _ONE_LETTER = str.maketrans({"\u0629": "\u0647", "\u0649": "\u064a", "\u0671": "
                              "´": "'", "“": '"', "”": '"', "…": ".", "\u2028": "\n", "\u2029": "\n"})
 _LETTER = r"[^\W\d_]"
 # One sign between letters, the same all along; two or more signs part the words.
-_SPELLED = re.compile(rf"(?<![\w'])(?:[^\W_]|')(?:([ .\-_*·/,|])(?:[^\W_]|'))(?:\1(?:[^\W_]|'))+(?![\w'])")
+_SPELLED = re.compile(r"(?<![\w'])(?:[^\W_]|')(?:([ .\-_*·/,|])(?:[^\W_]|'))(?:\1(?:[^\W_]|'))+(?![\w'])")
 _PAIR = re.compile(rf"(?<![\w'])({_LETTER})[ .\-_*·/,|]({_LETTER})(?![\w'])")
 
 
