@@ -22,14 +22,17 @@ RATE = limits.Rate(settings().questions_per_minute)
 def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
     """Checked question in, (step of the answer, notice before it or None) out; failures to act on as gr.Error.
 
-    Fixed words come at once, to anybody and however much was asked: no model, no GPU and no limit stands before them.
+    Fixed words come at once: no model, no GPU, no rate and no other argument stands before them, only Gradio's queue.
     """
+    rows = 1 if mode == "chat" else 1 + max(len(service.published), 1)
     try:
+        if danger := guard.danger_in(question, settings().max_question_chars):
+            yield Step([danger.text] * rows, [0] * rows, ended=FIXED), danger
+            return
         question = limits.checked_question(question, settings())
         history = limits.checked_history(history, settings())
         sampling = limits.checked_sampling(max_new_tokens, temperature, top_p, seed, settings())
         notice, asks = guard.first_words(question, history, service.vocabulary)
-        rows = 1 if mode == "chat" else 1 + max(len(service.published), 1)
         if notice:
             yield Step([notice.text] * rows, [0] * rows, ended="" if asks else FIXED), notice
         if asks:

@@ -5,6 +5,11 @@ from kira.triage import Notice, triage, triage_conversation
 from kira.vocabulary import Vocabulary
 
 
+def danger_in(question, most_chars: int) -> Notice | None:
+    """The notice for the first `most_chars` of what was asked, fit for a model or not; None where it is no text."""
+    return triage(question[:most_chars]) if isinstance(question, str) else None
+
+
 def first_words(question: str, history: list[dict], vocabulary: Vocabulary | None) -> tuple[Notice | None, bool]:
     """(the notice that comes before everything else or None, whether a model answers too).
 

@@ -27,6 +27,7 @@ _THOUSANDS = re.compile(r"(?<!^0),(?=\d{3}(?:,|$))")  # "11,000 volts"; "0,125" 
 _MARKS = ("sentence", "clause")
 RESERVED = ("common", "skip", "numbers", "not_typos", "letters", "spellings", "prefixes", "grammar")
 TYPO_LENGTH = 6
+LONGEST = 40  # letters: the spellings of a word are tried letter by letter, and none is longer
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def tokens_of(text: str) -> list[Token]:
         sentence += match.lastgroup == "sentence"
         clause += match.lastgroup in _MARKS
         if match.lastgroup not in _MARKS:
-            whole = _THOUSANDS.sub("", match[0].replace("'", ""))
+            whole = _THOUSANDS.sub("", match[0][:LONGEST].replace("'", ""))
             found.append(Token(whole.replace(",", "."), sentence, clause))
     return found
 
