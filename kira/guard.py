@@ -1,13 +1,25 @@
 """What is said before a model is asked, to people and programs alike: danger first, then what is left to others."""
 
+import logging
+
+from kira.notices import notice_text
 from kira.scope import decline
 from kira.triage import Notice, triage, triage_conversation
 from kira.vocabulary import Vocabulary
 
 
 def danger_in(question, most_chars: int) -> Notice | None:
-    """The notice for the first `most_chars` of what was asked, fit for a model or not; None where it is no text."""
-    return triage(question[:most_chars]) if isinstance(question, str) else None
+    """The notice for the first `most_chars` of what was asked, fit for a model or not; None where it is no text.
+
+    What triage fails on is met as a danger: nobody is left without a number to call.
+    """
+    if not isinstance(question, str):
+        return None
+    try:
+        return triage(question[:most_chars])
+    except Exception:
+        logging.getLogger("kira").exception("triage failed")
+        return Notice("emergency", "unread", "en", notice_text("emergency", "en", crisis_line=True))
 
 
 def first_words(question: str, history: list[dict], vocabulary: Vocabulary | None) -> tuple[Notice | None, bool]:

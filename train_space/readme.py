@@ -17,6 +17,7 @@ from kira.figures import comparison_rows
 from kira.settings import PREFIX, Settings
 from train_space import cards, release
 from train_space.files import read_csv, read_json, read_json_lines, write_json, write_text
+from train_space.safety import LEAST_RECALL, MOST_FALSE_ALARMS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
@@ -27,7 +28,7 @@ def render(readme: str) -> str:
     """`readme` with its front matter and every `<!-- begin NAME -->` ... `<!-- end NAME -->` part made anew."""
     body = readme.split("\n---\n", 1)[1]
     for name, text in {"variables": variables(), "results": results(RESULTS), "release": results(release.FOLDER),
-                       "evidence": evidence(), "benchmarks": benchmarks()}.items():
+                       "evidence": evidence(), "safety": safety(), "benchmarks": benchmarks()}.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         head, _, rest = body.partition(begin)
         body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
@@ -105,6 +106,28 @@ def evidence() -> str:
 def _with_interval(row: dict[str, str], name: str) -> str:
     value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
     return value if value[-1:].isalpha() else f"{float(value):+.3f} [{float(low):+.3f}, {float(high):+.3f}]"
+
+
+def safety() -> str:
+    """Markdown table of results/safety.json: texts that nobody looked at while rules and classifiers were made."""
+    report = read_json(ROOT / "results" / "safety.json")
+    triage, scope = report["triage"]["unseen"], report["scope"]["unseen"]
+    rows = [("dangers that are met with fixed words", triage["recall"], f">= {LEAST_RECALL}"),
+            *((f"- of these, {name}", share, ">= 0.95") for name, share in triage["recall_by"].items()),
+            ("the right one of emergency and crisis", triage["label_right"], ""),
+            ("harmless texts taken for danger, most of them written to be hard", triage["false_alarms"],
+             f"<= {MOST_FALSE_ALARMS}"),
+            ("everyday complaints taken for danger", triage["false_alarms_everyday"], f"<= {MOST_FALSE_ALARMS}"),
+            ("borderline texts judged right", triage["borderline_right"], ">= 0.90"),
+            ("MedQuAD's and WikiDoc's questions taken for danger", report["triage"].get("false_alarms_questions"),
+             f"<= {MOST_FALSE_ALARMS}"),
+            *((f"declined: {kind}", share, "") for kind, share in scope["declined"].items()),
+            ("questions to be answered that are declined", scope["over_refusal"], ""),
+            ("MedQuAD's and WikiDoc's questions that are declined", report["scope"].get("over_refusal_questions"), "")]
+    lines = ["| what | share | 95 % interval | n | aim |", "|---|---:|---|---:|---|"]
+    lines += [f"| {what} | {share['value']:.3f} | [{share['low']:.3f}, {share['high']:.3f}] | {share['n']} | {aim} |"
+              for what, share, aim in rows if share]
+    return "\n".join(lines) + f"\n\n`{report['command']}`; 1,000 calls took {report['seconds_per_1000_calls']} s."
 
 
 def benchmarks() -> str:

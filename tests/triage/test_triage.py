@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kira import guard
+from kira.lexicon import LONGEST, tokens_of
 from kira.notices import languages, notice_text
 from kira.rules import FOLDER, read_yaml
 from kira.triage import triage, triage_conversation
@@ -97,3 +99,17 @@ def test_the_import_is_light():
     heavy = "torch transformers gradio sklearn".split()
     code = f"import sys, kira.triage; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_of_an_endless_word_only_the_beginning_is_read():
+    (token,) = tokens_of("ab" * 2000)
+    assert len(token.text) == LONGEST
+
+
+def test_what_triage_fails_on_is_met_as_a_danger(monkeypatch, caplog):
+    def fails(text):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(guard, "triage", fails)
+    notice = guard.danger_in("hello there", 4000)
+    assert notice.label == "emergency" and "112" in notice.text and "hello" not in caplog.text
