@@ -3,7 +3,7 @@
     python -m kira.triage < in.jsonl > out.jsonl     # {"id", "text"} in, {"id", "label"} out
 
 Rules (kira/rules.py) and a small linear classifier (kira/classifier.py) look at the same normalised text; each raises
-the alarm alone. Deterministic, local, no chat model. It will miss some: it is a check of software, not a clinician.
+the alarm alone, unless the classifier is sure of the contrary. Deterministic, local, no chat model. It will miss some: it is a check of software, not a clinician.
 """
 
 import json
@@ -18,6 +18,9 @@ from kira.notices import notice_text
 from kira.rules import languages, read
 
 EMERGENCY, CRISIS = "emergency", "crisis"
+# Below these log-odds the classifier takes a rule's alarm back. On 2,440 texts that neither had seen: recall 0.69 -> 0.68
+# in English, 0.74 -> 0.69 in other languages, false alarms 0.12 -> 0.07 and 0.07 -> 0.06.
+CALM = -4.0
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,12 @@ def triage(text: str) -> Notice | None:
     An emergency comes before a crisis; one that may have been meant (an overdose, say) carries the crisis line too.
     """
     reading = read(text)
+    odds = _odds(text)
     found = {group.label: group.name for group in reversed(reading.met)}
-    if guess := _guess(text):
-        found.setdefault(guess, "classifier")
+    if odds and max(odds.values()) < CALM:
+        return None
+    if odds and max(odds.values()) > 0:
+        found.setdefault(max(odds, key=odds.get), "classifier")
     label = next((label for label in (EMERGENCY, CRISIS) if label in found), None)
     if label is None:
         return None
@@ -51,13 +57,13 @@ def triage(text: str) -> Notice | None:
     return Notice(label, found[label], lang, notice_text(label, lang, meant))
 
 
-def _guess(text: str) -> str | None:
-    """What the classifier makes of the most alarming part of `text`; None for nothing, and where it is missing."""
+def _odds(text: str) -> dict[str, float]:
+    """The classifier's log-odds of each label in the most alarming part of `text`; empty where it is missing."""
     judge = classifier.load("triage/classifier")
     if judge is None:
-        return None
+        return {}
     scores = np.max([judge.scores(part) for part in classifier.windows(text)], axis=0)
-    return judge.classes[scores.argmax()] if scores.max() > 0 else None
+    return dict(zip(judge.classes[1:], scores[1:].tolist(), strict=True))
 
 
 def triage_conversation(turns: list[str]) -> Notice | None:

@@ -21,7 +21,7 @@ from train_space.files import read_json_lines, sha256
 TEXTS = Path(__file__).resolve().parent / "texts"
 NAMES = {"triage": "triage/classifier", "scope": "scope"}
 CLASSES = {"triage": ("none", "emergency", "crisis"), "scope": ("answer", "dose", "diagnosis", "stopping", "outside")}
-FALSE_ALARMS = {"triage": 0.01, "scope": 0.01}  # of texts left out; what the rules add comes on top
+FALSE_ALARMS = {"triage": 0.015, "scope": 0.01}  # of texts left out; what the rules add comes on top
 ROUNDS, FOLDS, PENALTY = 2, 5, 0.05
 
 
