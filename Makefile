@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 REQUIREMENTS := requirements.txt train_space/requirements.txt tests/requirements.txt
 
-.PHONY: demo space hub-run test test-slow test-hub lint readme bench-cpu bench-gpu chromium clean
+.PHONY: demo space hub-run test test-slow test-hub lint readme bench-cpu bench-gpu reliability lock audit sbom chromium clean
 
 # Puts the released adapter on the local Hub, prepares, publishes, trains, measures and publishes the demo's own there, then
 # opens the Space with both. SERVE=0 stops before it.
@@ -78,6 +78,23 @@ bench-gpu: .kira/base
 	[ "$$(nvidia-smi -L | wc -l)" -lt 2 ] || $(PY) -m benchmarks.scale_gpu
 	[ -z "$(DATA)" ] || $(PY) -m benchmarks.recipe_gpu --base .kira/base --data "$(DATA)"
 	[ -z "$(ROWS)" ] || $(PY) -m localhub exec --root .kira/hub -- $(PY) -m benchmarks.job_gpu --base .kira/base --rows "$(ROWS)"
+
+# Each line of the reliability programme, with what was measured, into results/reliability.jsonl; half an hour.
+reliability: $(READY) chromium
+	$(PY) -m benchmarks.reliability
+
+# What the Space installs, with hashes.
+lock: $(READY)
+	$(PY) -m uv pip compile -q --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+	--no-annotate --no-header requirements.txt -o requirements.lock >/dev/null
+
+# Known advisories for it; a package that could not be looked up is an error. Needs the internet: no part of lint.
+audit: $(READY)
+	$(PY) -m pip_audit --strict --disable-pip -r requirements.lock
+
+sbom: $(READY)
+	mkdir -p .kira
+	$(PY) -m cyclonedx_py requirements requirements.lock -o .kira/sbom.json
 
 chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \

@@ -116,10 +116,10 @@ class Lexicon:
                 items += cut[:-1] + [cut[-1] + "*" * part.endswith("*")]
         return tuple(item for item in items if item not in self.skip) or tuple(items)
 
-    def evidence(self, tokens: list[Token]) -> int:
-        """How many tokens speak for this language."""
+    def evidence(self, tokens: list[Token]) -> set[int]:
+        """Which tokens, by place, speak for this language."""
         words = [self._fold(token.text) for token in tokens]
-        return sum(word in self.common or word in self._words for word in words)
+        return {place for place, word in enumerate(words) if word in self.common or word in self._words}
 
     def hits(self, tokens: list[Token]) -> dict[str, list[Hit]]:
         """{idea: its hits in order of place}."""

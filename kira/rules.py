@@ -88,9 +88,11 @@ def languages(tokens: list[Token]) -> list[str]:
     likely = sorted(scripts, key=scripts.get, reverse=True)
     found = [name for name in likely if scripts[name] > 1 and name in lexicons()]
     latin = {name: lexicon.evidence(tokens) for name, lexicon in lexicons().items() if name not in _LETTERS}
-    most = max(latin.values())
-    ranked = sorted(latin, key=lambda name: (latin[name], name == "en"), reverse=True)
-    spoken = [name for name in ranked if latin[name] > 0 and latin[name] >= 0.6 * most]
+    ranked = sorted(latin, key=lambda name: (len(latin[name]), name == "en"), reverse=True)
+    first = latin[ranked[0]]
+    # Another language must explain words that the likeliest does not: Hindi is typed with many of English.
+    spoken = [name for name in ranked if first and (
+        name == ranked[0] or len(latin[name]) >= 0.6 * len(first) and len(latin[name] - first) > 1)]
     return found + spoken if found else spoken or ["en"]
 
 

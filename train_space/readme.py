@@ -1,4 +1,4 @@
-"""README's generated parts: front matter, environment variables, results of the embedded run, benchmarks.
+"""README's generated parts: front matter, environment variables, results of the embedded run, benchmarks, reliability.
 
     make readme                                            after a change of settings
     python -m train_space.readme .kira/runs/embedded       after a run: keeps its recipe.json and metrics.json too
@@ -22,13 +22,15 @@ from train_space.safety import LEAST_RECALL, MOST_FALSE_ALARMS
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
 BENCHMARKS = ROOT / "results" / "benchmarks"
+RELIABILITY = ROOT / "results" / "reliability.jsonl"
 
 
 def render(readme: str) -> str:
     """`readme` with its front matter and every `<!-- begin NAME -->` ... `<!-- end NAME -->` part made anew."""
     body = readme.split("\n---\n", 1)[1]
     for name, text in {"variables": variables(), "results": results(RESULTS), "release": results(release.FOLDER),
-                       "evidence": evidence(), "safety": safety(), "benchmarks": benchmarks()}.items():
+                       "evidence": evidence(), "safety": safety(), "benchmarks": benchmarks(),
+                       "reliability": reliability()}.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         head, _, rest = body.partition(begin)
         body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
@@ -140,6 +142,15 @@ def benchmarks() -> str:
             floor = row["floor"] if row["floor"] is not None else ""
             lines.append(f"| {row['name']} | {row['value']} {row['unit']} | {peer} | {ratio} | {floor} | "
                          f"{row['target']} | {row['machine']}, {row['date']} | `{row['command']}`. {row['note']} |")
+    return "\n".join(lines)
+
+
+def reliability() -> str:
+    """Markdown table of every row that `python -m benchmarks.reliability` kept."""
+    lines = ["| id | what | target | measured | holds | command, machine |", "|---|---|---|---|---|---|"]
+    for row in read_json_lines(RELIABILITY):
+        lines.append(f"| {row['id']} | {row['what']} | {row['target']} | {row['measured']} | "
+                     f"{'yes' if row['holds'] else '**no**'} | `{row['command']}`, {row['machine']}, {row['date']} |")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 STEPS = 12
 KILLED = """
 import os, signal, sys, transformers
-place, count = sys.argv.pop(1), int(sys.argv.pop(1))  # a method of Trainer and at which call of it, or "step"
+place, count = sys.argv.pop(1), int(sys.argv.pop(1))  # a method of Trainer and which call of it to die after, or "step"
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -32,15 +32,19 @@ def patched(self, *arguments, **more):
     real, calls = getattr(owner, place), [0]
     def counted(*a, **k):
         calls[0] += 1
-        return die() if calls[0] == count else real(*a, **k)
+        if calls[0] == count and place == "on_save":  # all is written but the mark, which this call would make
+            die()
+        made = real(*a, **k)
+        return die() if calls[0] == count else made
     setattr(owner, place, counted)
 
 transformers.Trainer.__init__ = patched
 from train_space.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
-# In the order in which they write a checkpoint; before the last of them everything is there but the mark.
-WITHIN_A_SAVE = ["save_model", "_save_optimizer_and_scheduler", "_save_scaler", "_save_rng_state", "on_save"]
+# In the order in which they write a checkpoint, each with the save since the start of the process in which to die.
+WITHIN_A_SAVE = {"save_model": 1, "_save_optimizer_and_scheduler": 2, "_save_scaler": 1, "_save_rng_state": 2,
+                 "on_save": 1}
 
 
 def killed(hub, tiny_recipe, work, place, count):
@@ -62,9 +66,10 @@ def test_killed_at_ten_random_steps(hub, tiny_recipe, prepared, uninterrupted, t
 def test_killed_at_five_moments_within_a_save(hub, tiny_recipe, prepared, uninterrupted, tmp_path, record_property):
     work = tmp_path / "work"
     shutil.copytree(prepared, work)
-    for place in WITHIN_A_SAVE:
-        killed(hub, tiny_recipe, work, place, 1)
-        assert list((work / "tiny" / "train").glob("checkpoint-*")), "it died in the midst of one"
+    for place, count in WITHIN_A_SAVE.items():
+        killed(hub, tiny_recipe, work, place, count)
+        begun = list((work / "tiny" / "train").glob("checkpoint-*"))
+        assert [folder for folder in begun if not (folder / "complete.json").exists()], "it died in the midst of one"
     hub.kira("train", "--recipe", tiny_recipe, "--work", work)
     assert outcome(work) == uninterrupted
     record_property("measured", f"one run killed in {', '.join(WITHIN_A_SAVE)}: adapter and losses the same")

@@ -96,8 +96,8 @@ def test_nothing_typed_is_anywhere_afterwards(space, record_property):
     assert space.root / "log" in files and space.log()
     found = [str(path) for path in files if word.encode() in path.read_bytes()]
     named = [str(path) for path in space.root.rglob("*") if word in path.name]
-    record_property("measured", f"{len(routes)} routes; found 0 times in the output and in the {len(files)} files of "
-                    "working, home and temporary directory")
+    record_property("measured", f"{len(routes)} routes: {len(found)} times in what was printed or in the "
+                    f"{len(files) - 1} files written to working, home and temporary directory")
     assert not found and not named
 
 
