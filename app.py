@@ -7,13 +7,14 @@ import html
 import os
 import socket
 import sys
+import threading
 from itertools import zip_longest
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
 
-from kira import health, limits, refusal, theme, views  # noqa: E402
+from kira import guard, health, limits, refusal, theme, views  # noqa: E402
 from kira.controls import (  # noqa: E402
     PRIVATE,
     disclaimer,
@@ -179,6 +180,8 @@ def main() -> None:
             sys.exit(f"Port {port} is taken; stop what runs there or set GRADIO_SERVER_PORT to another one.")
     limits.keep_typed_text_out_of_the_log()
     service.start()
+    # Reads the word lists, two seconds of work, before anybody asks.
+    threading.Thread(target=guard.danger_in, args=("hello", 5), daemon=True).start()
     build().launch(
         server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS, mcp_server=True, ssr_mode=False,
         show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],

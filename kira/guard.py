@@ -23,16 +23,15 @@ def danger_in(question, most_chars: int) -> Notice | None:
 
 
 def first_words(question: str, history: list[dict], vocabulary: Vocabulary | None) -> tuple[Notice | None, bool]:
-    """(the notice that comes before everything else or None, whether a model answers too).
+    """(the notice that comes before everything else or None, whether a model answers too), where `danger_in` saw none.
 
-    Of the conversation only what the person said counts. A danger told now is met with its notice alone; one told
-    earlier stands before whatever is answered now.
+    Of the conversation only what the person said counts. A danger told with the message before is met with its notice
+    alone; one told earlier stands before whatever is answered now.
     """
     said = [turn["content"] for turn in history if turn["role"] == "user"]
-    earlier, now = triage_conversation(said), triage(question)
-    told_in_two = None if now or earlier else triage_conversation([*said[-1:], question])
-    if now or told_in_two:
-        return now or told_in_two, False
+    earlier = triage_conversation(said)
+    if said and not earlier and (told_in_two := triage(f"{said[-1]}\n{question}")):
+        return told_in_two, False
     declined = decline(question, vocabulary)
     if declined and earlier:
         return Notice(earlier.label, earlier.group, earlier.lang, f"{earlier.text}\n\n{declined.text}"), False
