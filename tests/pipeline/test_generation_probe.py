@@ -48,6 +48,7 @@ def test_training_is_the_same_to_the_byte_with_and_without(hub, tiny_recipe, pre
     assert losses(log)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_evaluation(hub, tiny_recipe, prepared, tmp_path):
     """Step 0 scores as the base does, the kept step as the adapter: on the same rows, by the other command."""
     work = tmp_path / "work"

@@ -243,6 +243,7 @@ def launched(hub, *arguments):
                       "-m", "train_space", *arguments, OMP_NUM_THREADS="1", ACCELERATE_USE_CPU="true")
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(finished, hub, tiny_recipe, tmp_path):
     run_dir, _, _ = finished
     shutil.copytree(run_dir, tmp_path / "tiny")

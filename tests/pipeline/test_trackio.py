@@ -52,6 +52,7 @@ def assert_same(logs: list[dict], log: str) -> None:
             assert entry[there] == pytest.approx(value, rel=1e-12), name
 
 
+@pytest.mark.slow
 def test_a_run_is_logged_on_this_machine_and_learns_the_same(hub, tiny_recipe, prepared, uninterrupted, tmp_path):
     work, folder = tmp_path / "work", tmp_path / "trackio"
     shutil.copytree(prepared, work)

@@ -55,6 +55,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(hub, tiny_recipe, prepared, 
     assert outcome(work) == uninterrupted
 
 
+@pytest.mark.slow
 def test_other_inputs_start_anew(hub, tiny_recipe, prepared, uninterrupted, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(prepared, work)
@@ -127,6 +128,7 @@ def test_padded_tokens_of_a_planned_epoch():
     assert sum(estimate.padded_tokens(lengths, 1, 0, grouped=False)) == 100
 
 
+@pytest.mark.slow
 def test_qlora_of_the_seed_recipe_learns_on_a_cpu(hub, tiny_recipe, prepared, uninterrupted, tmp_path):
     """NF4 with double quantisation, activation checkpointing, paged 8-bit Adam: the ancestor's path, tiny."""
     work = tmp_path / "work"
