@@ -35,7 +35,8 @@ def biased_base(hub, tiny_base, tmp_path_factory):
     return "kira/tiny-biased"
 
 
-@pytest.mark.parametrize("answered_by", ["decoder", pytest.param("generate", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("answered_by", ["decoder", "generate"])
 def test_training_is_the_same_to_the_byte_with_and_without(hub, tiny_recipe, prepared, biased_base, tmp_path,
                                                            answered_by):
     more = (f"base_repo={biased_base}", "activation_checkpointing=true") if answered_by == "generate" else ()

@@ -32,6 +32,7 @@ def test_loss_falls(uninterrupted):
     assert sum(curve[-3:]) < 0.97 * sum(curve[:3])  # the random output layer is frozen: the floor is near
 
 
+@pytest.mark.slow
 def test_killed_runs_end_as_if_nothing_had_happened(hub, tiny_recipe, prepared, uninterrupted, tmp_path):
     """Three kills at random moments after the first checkpoint, the newest checkpoint damaged after the second."""
     work = tmp_path / "work"

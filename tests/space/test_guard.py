@@ -54,6 +54,7 @@ def test_names_in_nothing_that_was_read_are_not_explained():
     assert guard.first_words("What is Varnholt syndrome?", [], None) == (None, True)
 
 
+@pytest.mark.slow
 def test_no_limit_stands_before_help(hub, published, tmp_path):
     log = tmp_path / "log"
     running = Space(environment(hub, published.home, KIRA_QUESTIONS_PER_MINUTE="1"), log)
@@ -68,6 +69,7 @@ def test_no_limit_stands_before_help(hub, published, tmp_path):
         running.stop()
 
 
+@pytest.mark.slow
 def test_without_any_model_danger_is_met_all_the_same(hub, tmp_path):
     running = Space(environment(hub, tmp_path / "home", KIRA_ADAPTER_REPO="kira/none", KIRA_BASE_REPO="kira/none"),
                     tmp_path / "log")
