@@ -156,14 +156,12 @@ def main() -> None:
     parts = options.only or list(PARTS)
     with tempfile.TemporaryDirectory() as folder:
         work_dir = Path(folder)
-        make_base(work_dir / "small")
-        large = Bench(work_dir, work_dir / "small", options.rows)
-        small = Bench(work_dir, work_dir / "small", 2700)
+        shapes = {"7b" if part == "fsdp" else "small" for part in parts}
+        for shape in shapes:
+            make_base(work_dir / shape, SHAPE_7B if shape == "7b" else None)
         for part in parts:
-            if part == "fsdp":
-                make_base(work_dir / "7b", SHAPE_7B)
-                small = Bench(work_dir, work_dir / "7b", 2700)
-            PARTS[part](large if part == "ddp" else small, gpus)
+            base = work_dir / ("7b" if part == "fsdp" else "small")
+            PARTS[part](Bench(work_dir, base, options.rows if part == "ddp" else 2700), gpus)
 
 
 if __name__ == "__main__":
