@@ -3,6 +3,7 @@
 import gradio as gr
 
 from . import limits
+from .service import ON_ZEROGPU
 from .settings import settings
 from .step import FIXED
 
@@ -12,6 +13,7 @@ WAITING = "Kira is being loaded; your answer follows."
 ANSWERING = "Answering …"
 DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
 PRIVATE = {"api_visibility": "private"}
+MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else limits.VISITORS}
 
 
 def status(step) -> str:
