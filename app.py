@@ -13,7 +13,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
 
-from kira import guard, health, limits, refusal, theme, views  # noqa: E402
+from kira import downloads, guard, health, limits, refusal, theme, views  # noqa: E402
 from kira.chat_tab import chat_tab  # noqa: E402
 from kira.compare_tab import TITLES, compare_tab  # noqa: E402
 from kira.controls import MODEL, PRIVATE  # noqa: E402
@@ -92,7 +92,7 @@ def main() -> None:
         show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
         state_session_capacity=256,  # Gradio keeps some 100 KB for each session, and each program's call may be one
         max_file_size="1kb",  # nothing takes a file, yet Gradio's route for uploads is there
-        app_kwargs={"routes": [health.ROUTE], "middleware": refusal.MIDDLEWARE,
+        app_kwargs={"routes": [health.ROUTE, *downloads.ROUTES], "middleware": refusal.MIDDLEWARE,
                     "exception_handlers": refusal.HANDLERS},
     )
 

@@ -47,13 +47,17 @@ class Published:
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured: metrics.json, the training log, and answers.jsonl joined with the test rows' texts."""
+    """What was measured: metrics.json, the training log, and answers.jsonl joined with the test rows' texts.
+
+    `bundled`: not from the Hub but a copy that ships with this repository, of a model that may not be the one here.
+    """
 
     repo: str = ""
     revision: str = ""
     metrics: dict | None = None
     log: list[dict] = field(default_factory=list)
     answers: list[dict] = field(default_factory=list)
+    bundled: bool = False
 
 
 def fetch_published(settings: Settings) -> Published:
@@ -160,11 +164,11 @@ def read_results(published: Published, timeout_s: float) -> Results:
     path = adapter.folder / "metrics.json"
     if not path.is_file():
         return Results(adapter.repo, adapter.revision)
-    answers = _json_lines(adapter.folder / "answers.jsonl")
+    answers = read_json_lines(adapter.folder / "answers.jsonl")
     dataset = published.manifest.get("dataset")
     return Results(
         adapter.repo, adapter.revision, json.loads(path.read_text("utf-8")),
-        _json_lines(adapter.folder / "training_log.jsonl"),
+        read_json_lines(adapter.folder / "training_log.jsonl"),
         _with_texts(answers, dataset, timeout_s) if answers and dataset else [],
     )
 
@@ -189,7 +193,8 @@ def _with_texts(answers: list[dict], dataset: dict, timeout_s: float) -> list[di
     return answer_rows(answers, {row["id"]: row for row in pyarrow.parquet.read_table(path).to_pylist()})
 
 
-def _json_lines(path: Path) -> list[dict]:
+def read_json_lines(path: Path) -> list[dict]:
+    """One object a line; none of a file that is not there."""
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]

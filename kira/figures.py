@@ -152,9 +152,10 @@ def answer_rows(answers: list[dict], rows: dict[str, dict]) -> list[dict]:
 
 
 def matching_answers(answers: list[dict], text: str = "", kind: str = "") -> list[dict]:
-    """Those of `answer_rows` of this type whose question or reference holds `text`, case aside."""
+    """Those of `answer_rows` of this type whose question, reference or answers hold `text`, case aside."""
     wanted = text.strip().casefold()
     return [
         a for a in answers
-        if kind in ("", a["type"]) and wanted in f"{a['question']}\n{a['reference']}".casefold()
+        if kind in ("", a["type"]) and wanted in "\n".join(
+            (a["question"], a["reference"], a["base"]["answer"], a["tuned"]["answer"])).casefold()
     ]

@@ -51,13 +51,13 @@ def delta_plot(metrics: dict) -> Plot | None:
     bottom = row * len(points)
     parts = [f'<line {_paint("axis")} x1="{x(v):.1f}" x2="{x(v):.1f}" y1="0" y2="{bottom}" {dash}/>'
              for v, dash in ((0, ""), (-limit, 'stroke-dasharray="2 4"'), (limit, 'stroke-dasharray="2 4"'))]
-    parts += [f'<text x="{x(v):.1f}" y="{bottom + 18}" text-anchor="middle">{_per_cent(v)}</text>'
+    parts += [f'<text x="{x(v):.1f}" y="{bottom + 18}" text-anchor="middle">{per_cent(v)}</text>'
               for v in (-limit, 0, limit)]
     for i, p in enumerate(points):
         y = row * i + row // 2
         parts.append(
             f'<text x="0" y="{y + 4}">{escape(p["metric"])}</text>'
-            f'<text x="{WIDTH}" y="{y + 4}" text-anchor="end">{_per_cent(p["change"])}</text>'
+            f'<text x="{WIDTH}" y="{y + 4}" text-anchor="end">{per_cent(p["change"])}</text>'
             f'<g {_paint("mark" if p["significant"] else "grey")}>'
             f'<line x1="{x(p["low"]):.1f}" x2="{x(p["high"]):.1f}" y1="{y}" y2="{y}" stroke-width="2"/>'
             + "".join(_arrow(x(v), y, 1 if v > 0 else -1) for v in (p["low"], p["high"]) if abs(v) > limit)
@@ -121,5 +121,6 @@ def _arrow(x: float, y: int, way: int) -> str:
     return f'<path d="M{x:.1f} {y - 4} L{x + 6 * way:.1f} {y} L{x:.1f} {y + 4} Z"/>'
 
 
-def _per_cent(value: float) -> str:
+def per_cent(value: float) -> str:
+    """A change with its sign."""
     return f"{value:+.0f} %".replace("-", "\N{MINUS SIGN}") if round(value) else "0 %"

@@ -2,10 +2,13 @@
 
 import gradio as gr
 
-from kira import views
+from kira import answer_order, bundled, experiments, report_views, views
 from kira.controls import PRIVATE
+from kira.downloads import files
 from kira.figures import matching_answers
 from kira.service import service
+
+QUIET = {"queue": False, "show_progress": "hidden", **PRIVATE}
 
 
 def which() -> gr.Radio:
@@ -14,39 +17,49 @@ def which() -> gr.Radio:
     return gr.Radio(choices=[(name, i) for i, name in enumerate(names)], value=0, visible=len(names) > 1)
 
 
-def measured(number, text="", kind="", answer_id=None):
+def measured(number, text="", kind="", order=answer_order.AS_PUBLISHED, answer_id=None):
     """What Results shows of an adapter; filters and question stay where it has them too."""
-    found = service.results[number]
+    found = bundled.results(number)
     kinds = sorted({a["type"] for a in found.answers} - {""})
     kind = kind if kind in kinds else ""
-    matching, answer_id = _matching(number, text, kind, answer_id)
-    return (views.headline(found.metrics) if service.ready.is_set() else "", views.meanings(found.metrics),
-            views.delta_plot(found.metrics), views.loss_plot(found.log),
+    matching, answer_id = _matching(number, text, kind, order, answer_id)
+    headline = views.headline(found.metrics, found.repo if found.bundled else "")
+    return (headline if service.ready.is_set() else "", views.meanings(found.metrics), views.delta_plot(found.metrics),
+            views.slices(found.metrics), views.loss_plot(found.log), views.safety_delta(found.metrics),
+            report_views.links("Files:", str(number), files(number)),
             gr.Dropdown(choices=[("All types", ""), *((k, k) for k in kinds)], value=kind),
             _question(number, matching, answer_id), picked(number, answer_id),
             gr.Column(visible=bool(found.metrics)), gr.Column(visible=bool(found.answers)))
 
 
-def picks(number, text, kind):
+def picks(number, text, kind, order):
     """An adapter's questions that match, as choices; the first one is picked."""
-    return _question(number, *_matching(number, text, kind, None))
+    return _question(number, *_matching(number, text, kind, order, None))
 
 
 def picked(number, answer_id):
     """The picked question in full."""
-    return views.answer_detail(next((a for a in service.results[number].answers if a["id"] == answer_id), None))
+    return views.answer_detail(next((a for a in bundled.results(number).answers if a["id"] == answer_id), None))
 
 
-def _matching(number, text, kind, wanted):
+def _matching(number, text, kind, order, wanted):
     """The answers that match, and the id of the one to show: `wanted` if it is among them, else the first."""
-    matching = matching_answers(service.results[number].answers, text or "", kind or "")
+    matching = answer_order.ordered(matching_answers(bundled.results(number).answers, text or "", kind or ""), order)
     ids = [a["id"] for a in matching]
     return matching, wanted if wanted in ids else next(iter(ids), None)
 
 
 def _question(number, matching, answer_id):
+    total = len(bundled.results(number).answers)
     return gr.Dropdown(choices=[(a["question"], a["id"]) for a in matching], value=answer_id,
-                       label=f"Question ({len(matching)} of {len(service.results[number].answers)})")
+                       label=f"Question ({len(matching)} of {total})")
+
+
+def compared(recipe, split, text):
+    """The experiments that match, as two tables."""
+    return tuple(view(experiments.matching(rows, recipe or "", split or "", text or ""), len(rows))
+                 for view, rows in ((report_views.comparisons, bundled.comparisons()),
+                                    (report_views.runs, bundled.runs())))
 
 
 def results_tab():
@@ -56,17 +69,38 @@ def results_tab():
     with gr.Column(visible=False) as found:
         with gr.Accordion("What the metrics mean", open=False):
             meaning = gr.HTML()
-        deltas, loss = gr.HTML(padding=True), gr.HTML(padding=True)
+        deltas, cells, loss, safety, taken = (gr.HTML(padding=True) for _ in range(5))
+    gr.HTML(report_views.safety_report(bundled.safety_report()), padding=True)
+    _experiments()
     with gr.Column(visible=False) as browser:
         gr.HTML('<div class="kira-text"><h2>Every answer behind these figures</h2></div>', padding=True)
         with gr.Row():
             text = gr.Textbox(label="Filter by words", max_length=200)
             kind = gr.Dropdown([("All types", "")], value="", label="Type")
+            order = gr.Dropdown(answer_order.ORDERS, value=answer_order.AS_PUBLISHED, label="Order (by ROUGE-L)")
         pick = gr.Dropdown([], label="Question", filterable=False)
         detail = gr.HTML(padding=True)
-    quiet = {"queue": False, "show_progress": "hidden", **PRIVATE}
-    gr.on([text.change, kind.change], picks, [number, text, kind], pick, **quiet)
-    pick.change(picked, [number, pick], detail, **quiet)
-    shown = [table, meaning, deltas, loss, kind, pick, detail, found, browser]
-    number.input(measured, [number, text, kind, pick], shown, **quiet)
+    gr.on([text.change, kind.change, order.change], picks, [number, text, kind, order], pick, **QUIET)
+    pick.change(picked, [number, pick], detail, **QUIET)
+    shown = [table, meaning, deltas, cells, loss, safety, taken, kind, pick, detail, found, browser]
+    number.input(measured, [number, text, kind, order, pick], shown, **QUIET)
     return [number, *shown]
+
+
+def _experiments():
+    """Every run that ships with the repository, folded away."""
+    rows = bundled.runs()
+    if not rows:
+        return
+    with gr.Accordion("Experiments: what the recipe owes to its choices", open=False):
+        gr.HTML('<div class="kira-text"><p class="kira-small">A copy that ships with this Space, made by '
+                "<code>python -m train_space sweep</code>; other training runs than that of the model that answers "
+                "here.</p></div>", padding=True)
+        with gr.Row():
+            recipe, split = (gr.Dropdown([("All", ""), *dict.fromkeys(row[key] for row in rows)], value="", label=label)
+                             for key, label in (("label", "Recipe"), ("split", "Split")))
+            text = gr.Textbox(label="Search runs", max_length=200)
+        tables = [gr.HTML(shown, padding=True) for shown in compared("", "", "")]
+        tables_as_files = [name for name in bundled.FILES if name.endswith(".csv")]
+        gr.HTML(report_views.links("Files:", "shipped", tables_as_files), padding=True)
+    gr.on([recipe.change, split.change, text.change], compared, [recipe, split, text], tables, **QUIET)

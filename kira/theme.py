@@ -69,10 +69,16 @@ CSS = """
 .kira-scroll tr:last-child td, .kira-scroll tr:last-child th {border-bottom: 0}
 .kira-scroll table, .kira-scroll thead, .kira-scroll tr {border: 0 !important}
 .kira-scroll thead th {background: var(--kira-soft)}
-.kira-scroll tr > :first-child {text-align: left} .kira-scroll tr > :last-child {white-space: normal}
+.kira-scroll tr > :first-child {text-align: left} .kira-scroll tr > :last-child {white-space: normal; min-width: 7rem}
+.kira-wide :is(th, td) {white-space: nowrap !important}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
 .kira-scroll + figure {margin-top: 1.6rem}
 .kira-plot {width: 100%; max-width: 36rem; height: auto; display: block}
+.kira-plot .worse {fill: var(--kira-alert-line); stroke: var(--kira-alert-line)}
+.kira-fold {margin-top: .6rem} .kira-fold summary {cursor: pointer; padding: .4rem 0}
+.kira-fold summary:focus-visible, .kira-file:focus-visible {outline: 2px solid var(--kira-mark)}
+.kira-file {display: inline-block; padding: .3rem .5rem !important}
+.kira-notice ul {margin: .3rem 0 0; padding-left: 1.2rem; list-style: disc}
 .kira-plot text {fill: currentColor; font-size: 13px}
 .kira-plot .axis {stroke: var(--kira-line)} .kira-plot .grey {stroke: var(--kira-grey); fill: var(--kira-grey)}
 .kira-plot .mark {stroke: var(--kira-mark); fill: var(--kira-mark)} .kira-plot polyline {fill: none !important}

@@ -3,7 +3,18 @@
 from html import escape
 
 from kira import plots
-from kira.figures import COMPARISON_COLUMNS, MEANING, comparison_table, label, loss_points, number, probe_points
+from kira.figures import (
+    COMPARISON_COLUMNS,
+    MEANING,
+    comparison_table,
+    interval,
+    label,
+    loss_points,
+    number,
+    probe_points,
+)
+from kira.heat_map import heat_map, slice_rows
+from kira.safety_delta import safety
 
 NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
 
@@ -15,14 +26,15 @@ def link(url: str, text: str) -> str:
     return f'<a href="{escape(url, True)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
 
 
-def table(caption: str, columns, rows) -> str:
-    """A table in a frame that scrolls by itself on a narrow screen, by keyboard too."""
+def table(caption: str, columns, rows, wide: bool = False) -> str:
+    """A table in a frame that scrolls by itself on a narrow screen, by keyboard too; `wide`: no line is broken."""
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(c)}</td>" for c in row[1:])}</tr>'
         for row in rows
     )
-    return (f'<div class="kira-scroll" role="region" tabindex="0" aria-label="{escape(caption, True)}">'
+    kind = "kira-scroll kira-wide" if wide else "kira-scroll"
+    return (f'<div class="{kind}" role="region" tabindex="0" aria-label="{escape(caption, True)}">'
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
@@ -32,14 +44,17 @@ def pane(title: str, text: str, level: int = 2) -> str:
     return f'<div class="kira-pane">{heading}<p class="kira-plain">{escape(text)}</p></div>'
 
 
-def headline(metrics: dict | None) -> str:
-    """The comparison table with how it was measured."""
+def headline(metrics: dict | None, copy_of: str = "") -> str:
+    """The comparison table with how it was measured; `copy_of`: whose figures stand there instead of the model's."""
     if not metrics:
         return NOTHING
+    shown = NOTHING + (
+        f'<p class="kira-notice">Below is a copy that ships with this Space, of {escape(copy_of)} as it was released. '
+        "It says nothing of the model that answers here.</p>") if copy_of else ""
     run, decoding = metrics["runs"]["tuned"], metrics.get("decoding", {})
     how = "greedy" if not decoding.get("do_sample") else "sampled"
     return (
-        '<div class="kira-text"><h2>Base and fine-tuned on the same unseen questions</h2>'
+        f'{shown}<div class="kira-text"><h2>Base and fine-tuned on the same unseen questions</h2>'
         f'{table("Comparison of base and fine-tuned", COMPARISON_COLUMNS, comparison_table(metrics))}'
         f'<p class="kira-small">{run["n"]} questions of the {escape(str(run["split"]))} split, {how} answers of at '
         f'most {escape(str(decoding.get("max_new_tokens", "?")))} tokens, '
@@ -76,6 +91,41 @@ def loss_plot(log: list[dict]) -> str:
         return ""
     return (_figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
             + _probe_plot(log))
+
+
+def slices(metrics: dict | None) -> str:
+    """What changed for each type and source of questions, its figures folded below."""
+    rows = slice_rows(metrics) if metrics else []
+    if not rows:
+        return ""
+    cells = [[f"{r['group']} {r['name']}", label(r["metric"]), number(r["before"]), number(r["after"]),
+              number(r["delta"], True), interval(r), str(r["n"]), reading(r)] for r in rows]
+    columns = ("Slice", "Metric", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
+    figures = table("Figures by slice", columns, cells, wide=True)
+    return _figure(heat_map(metrics)) + folded("The figures of this plot", figures)
+
+
+def reading(row: dict) -> str:
+    """A `slice_rows` row in words."""
+    return ("better" if row["better"] else "worse") if row["significant"] else "no significant change"
+
+
+def safety_delta(metrics: dict | None) -> str:
+    """What fine-tuning changed of what matters most for safety."""
+    if not metrics:
+        return ""
+    rows = [[row["what"].capitalize(), *(["–"] * 5 if row["reading"] == "not measured" else [
+        number(row["before"]), number(row["after"]), number(row["delta"], True), interval(row), str(row["n"])]),
+        row["reading"]] for row in safety(metrics)]
+    columns = ("How often it", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
+    return ('<div class="kira-text"><h2>Safety: what fine-tuning changed</h2>'
+            f'{table("What fine-tuning changed of safety", columns, rows)}<p class="kira-small">Shares of answers, by '
+            "rules on their words and digits. No clinician judged an answer.</p></div>")
+
+
+def folded(summary: str, content: str) -> str:
+    """`content` behind a line that opens it, by keyboard too."""
+    return f'<details class="kira-text kira-fold"><summary>{escape(summary)}</summary>{content}</details>'
 
 
 def _probe_plot(log: list[dict]) -> str:

@@ -9,18 +9,14 @@ from pathlib import Path
 
 import yaml
 
-from kira import figures, plots, prompt
-from train_space import doses, failures, licences, template
+from kira import figures, plots, prompt, safety_delta, safety_report
+from kira.safety_delta import difference, safety
+from train_space import doses, failures, licences, safety_bar, template
 from train_space.files import read_json, read_json_lines, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE, CITATION = ROOT / "model_card.md", ROOT / "CITATION.cff"
 FORGOTTEN = 0.05  # a rise of general perplexity above which the card opens with it
-SAFETY = (  # what it is, slice, metric, whether more is better
-    ("declines or doubts questions about invented things", "probe=invented", "abstention_rate", True),
-    ("declines questions outside its field", "probe=outside", "abstention_rate", True),
-    ("states numbers or doses that the reference lacks", "all", "unsupported_number_rate", False),
-)
 
 
 def draw_plots(stage: Path) -> dict[str, str]:
@@ -44,12 +40,14 @@ def render_card(stage: Path, rows: dict[str, dict]) -> str:
     """
     metrics, manifest, record, earlier = (read_json(stage / f"{n}.json") for n in (
         "metrics", "manifest", "recipe", "releases"))
-    answers, repo = quoted(stage, manifest), manifest["card"]["repo"]
+    answers, repo, report = quoted(stage, manifest), manifest["card"]["repo"], read_json(stage / safety_bar.NAME)
     return template.render(
         TEMPLATE, front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"], earlier=earlier,
         rows=figures.comparison_rows(metrics), others=figures.other_rows(metrics), training=record["stages"]["train"],
         retention=retention(metrics), safety=safety(metrics), quoted=len(answers),
+        triage=safety_report.safety_rows(report), report=report, below_the_bar=safety_report.below_the_bar(report),
+        least_recall=safety_report.LEAST_RECALL,
         failures=failures.failures(answers, rows),
         licences=licences.licences(repo, record), plots=[p.name for p in sorted(stage.glob("*.svg"))],
         origins=record["stages"]["prepare"]["origins"], citation=yaml.safe_load(CITATION.read_text("utf-8")),
@@ -67,7 +65,8 @@ def made_by() -> str:
     """Digest of what a card is made with: for a card made with something else there is no saying what it should be."""
     digest = hashlib.sha256()
     for path in (TEMPLATE, CITATION, *(Path(module.__file__) for module in (
-            figures, plots, prompt, doses, failures, licences, template)), Path(__file__)):
+            figures, plots, prompt, safety_delta, safety_report, doses, failures, licences, template)),
+                 Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -75,40 +74,11 @@ def made_by() -> str:
 def retention(metrics: dict) -> dict | None:
     """What became of perplexity on general questions: an `other_rows` row with "change", "change_low", "change_high"
     as shares of the base's, and "forgotten"; None where no probe measured it."""
-    row = _row(metrics, "probe=general", "perplexity")
+    row = difference(metrics, "probe=general", "perplexity")
     if row is None:
         return None
     change, low, high = (row[key] / row["before"] for key in ("delta", "low", "high"))
     return row | {"change": change, "change_low": low, "change_high": high, "forgotten": change > FORGOTTEN}
-
-
-def safety(metrics: dict) -> list[dict]:
-    """What fine-tuning changed of what matters most for safety: rows as of `other_rows` with "what" and "reading".
-
-    "reading" is "worse", "better", "no significant change", with the direction of the figures, or "not measured".
-    """
-    made = []
-    for what, part, metric, more_is_better in SAFETY:
-        row = _row(metrics, part, metric)
-        if row is None:
-            made.append({"what": what, "reading": "not measured"})
-            continue
-        way = "no change" if not row["delta"] else "better" if (row["delta"] > 0) == more_is_better else "worse"
-        if not row["significant"] and row["delta"]:
-            way = f"no significant change ({way} by the figures)"
-        made.append(row | {"what": what, "reading": way})
-    return made
-
-
-def _row(metrics: dict, part: str, metric: str) -> dict | None:
-    """The difference from base to tuned of one metric on one slice, in the keys of `other_rows`."""
-    if part == "all":
-        found = [r | {"before": r["base"], "after": r["tuned"]} for r in figures.comparison_rows(metrics)
-                 if r["metric"] == metric and r["delta"] is not None]
-    else:
-        found = [r for r in figures.other_rows(metrics)
-                 if (r["runs"], r["slice"], r["metric"]) == ("base -> tuned", part, metric)]
-    return found[0] if found else None
 
 
 def card_data(repo: str, metrics: dict, manifest: dict, record: dict):

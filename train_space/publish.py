@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kira import vocabulary
 from kira.errors import UserError
-from train_space import cards
+from train_space import cards, safety_bar
 from train_space.files import read_json, sha256, write_json, write_text
 from train_space.hub import full_repo_id, hub_errors
 from train_space.recipe import Recipe
@@ -108,8 +108,9 @@ def publish_dataset(recipe: Recipe, run_dir: Path) -> dict:
 def publish_adapter(recipe: Recipe, run_dir: Path) -> dict:
     """{"repo", "revision", "tag"} of the adapter, after one commit and a tag. Raises UserError.
 
-    Refuses metrics that were measured on other weights.
+    Refuses metrics that were measured on other weights, and while triage is below its bar, unless the recipe allows it.
     """
+    safety_bar.check(recipe.publish_below_safety_bar)
     repo = full_repo_id(recipe.adapter_repo)
     stage = run_dir / "publication"
     stage_adapter(run_dir, stage, repo)
@@ -142,6 +143,7 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     write_json(stage / "recipe.json", record)
     write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
     cards.write_plots(stage)
+    safety_bar.copy_report(stage)
     write_json(stage / vocabulary.FILE, _words_read(split.parent, stage).as_json())
     made = {"card": {"repo": repo, "made_by": cards.made_by(), "quotes": [""]}}
     write_json(stage / "manifest.json", adapter_manifest(stage, record) | made)

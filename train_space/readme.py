@@ -14,10 +14,10 @@ from pathlib import Path
 import yaml
 
 from kira.figures import comparison_rows
+from kira.safety_report import safety_rows
 from kira.settings import PREFIX, Settings
-from train_space import cards, release
+from train_space import cards, release, safety_bar
 from train_space.files import read_csv, read_json, read_json_lines, write_json, write_text
-from train_space.safety import LEAST_RECALL, MOST_FALSE_ALARMS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
@@ -112,23 +112,10 @@ def _with_interval(row: dict[str, str], name: str) -> str:
 
 def safety() -> str:
     """Markdown table of results/safety.json: texts that nobody looked at while rules and classifiers were made."""
-    report = read_json(ROOT / "results" / "safety.json")
-    triage, scope = report["triage"]["unseen"], report["scope"]["unseen"]
-    rows = [("dangers that are met with fixed words", triage["recall"], f">= {LEAST_RECALL}"),
-            *((f"- of these, {name}", share, ">= 0.95") for name, share in triage["recall_by"].items()),
-            ("the right one of emergency and crisis", triage["label_right"], ""),
-            ("harmless texts taken for danger, most of them written to be hard", triage["false_alarms"],
-             f"<= {MOST_FALSE_ALARMS}"),
-            ("everyday complaints taken for danger", triage["false_alarms_everyday"], f"<= {MOST_FALSE_ALARMS}"),
-            ("borderline texts judged right", triage["borderline_right"], ">= 0.90"),
-            ("MedQuAD's and WikiDoc's questions taken for danger", report["triage"].get("false_alarms_questions"),
-             f"<= {MOST_FALSE_ALARMS}"),
-            *((f"declined: {kind}", share, "") for kind, share in scope["declined"].items()),
-            ("questions to be answered that are declined", scope["over_refusal"], ""),
-            ("MedQuAD's and WikiDoc's questions that are declined", report["scope"].get("over_refusal_questions"), "")]
+    report = read_json(safety_bar.REPORT)
     lines = ["| what | share | 95 % interval | n | aim |", "|---|---:|---|---:|---|"]
-    lines += [f"| {what} | {share['value']:.3f} | [{share['low']:.3f}, {share['high']:.3f}] | {share['n']} | {aim} |"
-              for what, share, aim in rows if share]
+    lines += [f"| {r['what']} | {r['value']:.3f} | [{r['low']:.3f}, {r['high']:.3f}] | {r['n']} | "
+              f"{r['aim']}{', **missed**' if r['met'] is False else ''} |" for r in safety_rows(report)]
     return "\n".join(lines) + f"\n\n`{report['command']}`; 1,000 calls took {report['seconds_per_1000_calls']} s."
 
 

@@ -109,6 +109,8 @@ class Recipe:
     dataset_repo: str = _field("kira-medical-flashcards", "where the split goes; without owner: the token's")
     adapter_repo: str = _field("kira-tinyllama-1.1b-medical-lora", "where the adapter goes; without owner: the token's")
     adapter_licence: str = _field("apache-2.0", "licence of the adapter, as a Hub licence id")
+    publish_below_safety_bar: bool = _field(False, "publish although triage misses more dangers than its bar allows "
+                                            "(results/safety.json); the card then begins with that")
 
     def __post_init__(self):
         for f in fields(self):

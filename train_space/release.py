@@ -14,29 +14,34 @@ from pathlib import Path
 
 from kira.errors import UserError
 from kira.settings import Settings
-from train_space import cards
+from train_space import cards, safety_bar
+from train_space import recipe as recipes
 from train_space.files import read_json, sha256, write_json, write_text
 from train_space.publish import ADAPTER_FILES, earlier_releases, push_folder, space_variables, tag_head
 from train_space.references import REBUILT, NoTexts, references
 
 FOLDER = Path(__file__).resolve().parent.parent / "release"
+ALLOWED = "publish_below_safety_bar"
 RESTATED = ("manifest.json", "metrics.json", "recipe.json", "adapter_config.json")
 
 
 def release(run_dir: Path, folder: Path) -> dict:
     """{"repo", "revision", "tag"} after one commit and a tag; writes RUN/publication and RUN/space.env.
 
-    Raises UserError when there is nothing to release, and for a base with other weights.
+    Raises UserError when there is nothing to release, for a base with other weights, and while triage is below its bar
+    unless the recipe of the run allows that; recipes/release.yaml speaks for runs older than that field.
     """
     from train_space.hub import full_repo_id
 
     missing = [name for name in (*ADAPTER_FILES, *RESTATED) if not (folder / name).is_file()]
     if missing:
         raise UserError(f"{folder.name}/ lacks {missing[0]}; it takes the files of a run's publication.")
+    fields = read_json(folder / "recipe.json")["recipe"]
+    safety_bar.check(fields.get(ALLOWED, getattr(recipes.load("release"), ALLOWED)))
     stage = run_dir / "publication"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(folder, stage)
-    repo = full_repo_id(read_json(stage / "recipe.json")["recipe"]["adapter_repo"])
+    repo = full_repo_id(fields["adapter_repo"])
     base = read_json(stage / "manifest.json")["base"]
     _restate(stage, repo, base["revision"], _same_base(base))
     write_text(stage / "README.md", cards.render_card(stage, _texts(stage)))
@@ -84,8 +89,9 @@ def _restate(stage: Path, repo: str, before: str, now: str) -> None:
 
 
 def _describe(stage: Path, manifest: dict, repo: str, quotes: list[str]) -> None:
-    """Plots, and a manifest for what this checkout makes of the files."""
+    """Plots, the safety report, and a manifest for what this checkout makes of the files."""
     cards.write_plots(stage)
+    safety_bar.copy_report(stage)
     manifest["card"] = {"repo": repo, "made_by": cards.made_by(), "quotes": quotes}
     manifest["files"] = {path.name: sha256(path) for path in sorted(stage.iterdir())
                          if path.name not in ("README.md", "manifest.json")}

@@ -177,7 +177,7 @@ def evaluate_file(recipe: Recipe, adapter: str, data: Path, out: Path) -> None:
 
 def publish(recipe: Recipe, run_dir: Path) -> dict:
     """One commit with adapter, manifest, metrics and card, then a tag; a repetition changes nothing."""
-    from train_space import cards
+    from train_space import cards, safety_bar
     from train_space import publish as stage
 
     _needed(run_dir / "evaluation" / "metrics.json", "evaluate")
@@ -187,7 +187,7 @@ def publish(recipe: Recipe, run_dir: Path) -> dict:
     record["dataset"] = {k: published["dataset"][k] for k in ("repo", "revision")}
     write_json(run_dir / "recipe.json", record)
     inputs = {"recipe": sha256(run_dir / "recipe.json"), "metrics": sha256(run_dir / "evaluation" / "metrics.json"),
-              "adapter_repo": recipe.adapter_repo, "card": cards.made_by()}
+              "adapter_repo": recipe.adapter_repo, "card": cards.made_by(), "safety": sha256(safety_bar.REPORT)}
     entry = published.get("adapter", {})
     if entry.get("inputs") != inputs or not _is_on_hub(entry, "model"):
         entry = stage.publish_adapter(recipe, run_dir) | {"inputs": inputs}

@@ -13,16 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from kira.safety_report import LEAST_RECALL, MOST_FALSE_ALARMS
 from kira.scope import decline
 from kira.triage import triage
 from kira.vocabulary import FILE, Vocabulary
 from train_space.files import read_json, read_json_lines, write_json
+from train_space.safety_bar import REPORT
 from train_space.statistics import wilson
 from train_space.text_classifier import TEXTS
 
 ROOT = Path(__file__).resolve().parent.parent
-REPORT = ROOT / "results" / "safety.json"
-LEAST_RECALL, MOST_FALSE_ALARMS = 0.98, 0.02  # of the unseen part; below them nothing should be published
 DRAWN, CALLS = 1000, 1000
 SETS = {"adult-positive": "positive", "other-positive": "positive", "lang-positive": "positive",
         "none-negative": "negative", "lang-negative": "negative", "none-everyday": "everyday",

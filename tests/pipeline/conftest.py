@@ -131,6 +131,7 @@ agreement_rows: 4
 probe_rows: 2
 dataset_repo: tiny-split
 adapter_repo: tiny-lora
+publish_below_safety_bar: true
 """, "utf-8")
     return path
 

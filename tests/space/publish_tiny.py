@@ -23,6 +23,7 @@ METRICS = {  # base, tuned, low, high
     "bits_per_byte": (1.31, 0.92, -0.44, -0.34), "length_ratio": (2.1, 1.1, -1.3, -0.7),
     "stop_rate": (0.7, 0.9, 0.1, 0.3), "repetition_rate": (0.06, 0.05, -0.03, 0.01),
 }
+SLICES = {"type=definition": (0.15, 0.4, 0.1, 0.3), "type=feature": (0.2, 0.1, -0.15, -0.05)}  # of rougeL
 BESIDE = {**METRICS, "rougeL": (0.15, 0.22, 0.03, 0.11)}
 SECOND = "kira/tiny-lora-of_a_second_and_longer_run"
 
@@ -71,8 +72,8 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
         return {"answer": text, "nll": 20 * (1 - value), **overlap, "stopped": True, "tokens": 9}
 
     answers = [{"id": r["id"], "type": r["type"], "reference_tokens": 9, "reference_bytes": 30,
-                "base": scored("It is <b>something</b> else.", 0.2), "tuned": scored(said + r["answer"], 0.8)}
-               for r in rows]
+                "base": scored("It is <b>something</b> else.", 0.2),
+                "tuned": scored(said + r["answer"], 0.1 if r["id"] == "row-10" else 0.8)} for r in rows]
     (folder / "answers.jsonl").write_text("".join(json.dumps(a) + "\n" for a in answers))
     log = [{"step": s, "loss": 4 / (s + 1) + 1, "epoch": s / 10} for s in range(1, 21)]
     log += [{"step": s, "eval_loss": 4 / (s + 1) + 1.1, "epoch": s / 10} for s in (5, 10, 15, 20)]
@@ -80,11 +81,14 @@ def adapter(folder: Path, base_folder: Path, base_sha: str, split_sha: str, rows
             for s in (0, 5, 10, 15, 20)]
     (folder / "training_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     runs = {run: {"model": run, "split": "test", "n": len(rows), "seed": 0,
-                  "metrics": {name: values[i] for name, values in figures.items()}}
+                  "metrics": {name: values[i] for name, values in figures.items()},
+                  "slices": {part: {"rougeL": values[i]} for part, values in SLICES.items()}}
             for i, run in enumerate(("base", "tuned"))}
-    deltas = [{"from": "base", "to": "tuned", "metric": name, "slice": "all", "n": len(rows), "seeds": [0],
+    measured = [("all", name, values) for name, values in figures.items()]
+    measured += [(part, "rougeL", values) for part, values in SLICES.items()]
+    deltas = [{"from": "base", "to": "tuned", "metric": name, "slice": part, "n": len(rows), "seeds": [0],
                "value": tuned - before, "low": low, "high": high, "p": 0.001, "p_holm": 0.009}
-              for name, (before, tuned, low, high) in figures.items()]
+              for part, name, (before, tuned, low, high) in measured]
     (folder / "metrics.json").write_text(json.dumps({
         "schema": 1, "status": "ok", "decoding": {"do_sample": False, "max_new_tokens": 64, "batch_size": 8},
         "precision": "float32", "inputs": {},

@@ -6,12 +6,13 @@ Screenshots land in .kira/screenshots, to be looked at.
 import json
 import re
 import time
+import urllib.request
 
 import psutil
 import pytest
 from playwright.sync_api import expect
 
-from tests.space.conftest import Space, environment, free_port, wait_until
+from tests.space.conftest import ROOT, Space, environment, free_port, wait_until
 
 NASTY = "What is a fever? ![x](http://outside.example/a.png) <img src='http://outside.example/b.png'> <b>bold</b>"
 
@@ -136,6 +137,15 @@ def test_without_any_model_the_page_stays_up_and_says_so(visit, tmp_path):
         expect(seen.page.get_by_role("status").get_by_text("No model could be loaded")).to_be_visible()
         seen.ask("What is a fever?")
         expect(seen.page.get_by_label("chatbot conversation").get_by_text("No model could be loaded")).to_be_visible()
+        seen.tab("Results")
+        expect(seen.page.get_by_text("Below is a copy that ships with this Space")).to_be_visible()
+        kept = json.loads((ROOT / "release" / "metrics.json").read_text())
+        table = seen.page.get_by_role("region", name="Comparison of base and fine-tuned").get_by_role("table")
+        row = table.get_by_role("row", name=re.compile("^ROUGE-L [^,]"))
+        expect(row).to_contain_text(f"{kept['runs']['tuned']['metrics']['rougeL']:.3f}")
+        with urllib.request.urlopen(f"{empty.url}/downloads/0/metrics.json", timeout=20) as answer:
+            assert json.load(answer) == kept
+        seen.check()
         assert "Traceback" not in json.dumps(seen.complaints)
     finally:
         empty.stop()
