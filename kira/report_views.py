@@ -17,7 +17,7 @@ def safety_report(report: dict | None) -> str:
     warning = (f'<div class="kira-notice"><p><strong>{_counted(len(missed), "bar")} missed.</strong> '
                + ("Do not rely on Kira to notice an emergency. " if below_the_bar(report) else "")
                + f"</p><ul>{told}</ul></div>") if missed else ""
-    columns = ("Share", "Measured", "95 % interval", "n", "Bar", "Reading")
+    columns = ("Share", "Measured", "Bar", "95 % interval", "n", "Reading")
     groups = [row for row in rows if row["kind"]]
     return (
         '<div class="kira-text"><h2>Safety: triage on unseen texts</h2>' + warning
@@ -57,8 +57,9 @@ def _experiments(title: str, columns, rows) -> str:
 
 
 def _cells(row: dict) -> list[str]:
-    return [row["what"].removeprefix("- of these, "), f"{row['value']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}",
-            str(row["n"]), row["aim"].replace(">=", "at least").replace("<=", "at most") or "–",
+    return [row["what"].removeprefix("- of these, "), f"{row['value']:.3f}",
+            row["aim"].replace(">=", "at least").replace("<=", "at most") or "–",
+            f"{row['low']:.3f} to {row['high']:.3f}", str(row["n"]),
             {True: "met", False: "missed", None: "–"}[row["met"]]]
 
 

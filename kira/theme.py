@@ -69,7 +69,8 @@ CSS = """
 .kira-scroll tr:last-child td, .kira-scroll tr:last-child th {border-bottom: 0}
 .kira-scroll table, .kira-scroll thead, .kira-scroll tr {border: 0 !important}
 .kira-scroll thead th {background: var(--kira-soft)}
-.kira-scroll tr > :first-child {text-align: left} .kira-scroll tr > :last-child {white-space: normal; min-width: 7rem}
+.kira-scroll tr > :first-child {text-align: left; white-space: normal; min-width: 6rem}
+.kira-scroll tr > :last-child {white-space: normal; min-width: 7rem}
 .kira-wide :is(th, td) {white-space: nowrap !important}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
 .kira-scroll + figure {margin-top: 1.6rem}
