@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.space.conftest import Space, environment, wait_until
 
 pytestmark = pytest.mark.slow
+ASKED = "What does fever mean?"  # else the words of scope would answer, not the model
 JS, AWAY = "window.taken=1;alert(1)", "http://outside.example/a.png"
 PAYLOADS = [
     f"<script>{JS}</script>", f"<img src=x onerror={JS}>", f"<svg onload={JS}>", f"<svg><script>{JS}</script></svg>",
@@ -78,7 +79,7 @@ def test_no_payload_is_more_than_text(visit, record_property):
     shown = 0
     for number, payload in enumerate(PAYLOADS):
         mark = f"end {number}."
-        seen.ask(f"{payload} {mark}")
+        seen.ask(f"{ASKED} {payload} {mark}")
         talk = page.get_by_label("chatbot conversation")
         expect(talk.get_by_text(mark)).to_have_count(2)  # asked and answered
         shown += 2
@@ -88,7 +89,7 @@ def test_no_payload_is_more_than_text(visit, record_property):
     seen.tab("Compare")
     for number, payload in enumerate(PAYLOADS):
         mark = f"end {number}."
-        page.get_by_label("Question for every model").fill(f"{payload} {mark}")
+        page.get_by_label("Question for every model").fill(f"{ASKED} {payload} {mark}")
         page.get_by_role("button", name="Compare", exact=True).click()
         expect(page.locator("p, pre, div").get_by_text(mark).locator("visible=true")).to_have_count(2)  # two panes
         shown += 2

@@ -1,12 +1,15 @@
 """results/safety.json is what the code makes of the texts that were kept unseen."""
 
+import json
+
 import numpy as np
+from safetensors import safe_open
 
 from kira.classifier import FOLDER
 from kira.vocabulary import FILE, Vocabulary
 from train_space.files import read_json, read_json_lines, sha256
 from train_space.safety import REPORT, ROOT, of_scope, of_triage
-from train_space.text_classifier import NAMES, TEXTS
+from train_space.text_classifier import LEARNS, NAMES, TEXTS
 
 
 def test_the_report_is_of_this_code():
@@ -19,11 +22,16 @@ def test_the_report_is_of_this_code():
 def test_nothing_unseen_was_trained_on():
     for name in NAMES:
         unseen = {row["text"] for row in read_json_lines(TEXTS / name / "unseen.jsonl")}
-        for part in ("training", "development"):
+        for part in {"development", *LEARNS[name]}:
             assert not unseen & {row["text"] for row in read_json_lines(TEXTS / name / f"{part}.jsonl")}
 
 
 def test_the_weights_are_of_these_texts():
     for name, path in NAMES.items():
-        texts = [sha256(TEXTS / name / f"{part}.jsonl") for part in ("training", "development")]
+        texts = [sha256(TEXTS / name / f"{part}.jsonl") for part in LEARNS[name]]
         assert np.load(FOLDER / f"{path}.npz")["texts"].tolist() == texts, f"train {name} anew"
+    with safe_open(FOLDER / "triage" / "encoder.safetensors", "pt") as file:
+        about = json.loads(file.metadata()["about"])
+    assert about["texts"] == sha256(TEXTS / "triage" / "training.jsonl"), "fine-tune the transformer anew"
+    kept = read_json(FOLDER / "triage" / "thresholds.json")
+    assert kept["texts"] == sha256(TEXTS / "triage" / "development.jsonl"), "set the thresholds anew"

