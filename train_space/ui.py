@@ -17,6 +17,7 @@ from kira.controls import PRIVATE  # noqa: E402
 from train_space import ui_actions as actions  # noqa: E402
 from train_space import ui_data, ui_job, ui_recipe  # noqa: E402
 from train_space.ui_actions import HUB, START, UPLOAD  # noqa: E402
+from train_space.ui_machine import WORK  # noqa: E402
 from train_space.ui_visitor import ON_SPACE  # noqa: E402
 
 HEAD = """<header class="kira-head"><h1>Train your own Kira</h1>
@@ -28,6 +29,7 @@ run that has ended; without a run, within two hours. It is never logged. Your to
 nowhere. Only Publish, or a job that you start, puts anything on the Hub.</p>"""
 CSS = theme.CSS + """
 .kira-bar {width: min(24rem, 70%); accent-color: var(--kira-mark)}
+.kira-rows th, .kira-rows td {text-align: left !important; white-space: normal !important; vertical-align: top}
 .kira-text pre {background: var(--kira-soft); padding: .6rem .8rem; border-radius: .4rem}
 """
 
@@ -73,10 +75,10 @@ def build() -> gr.Blocks:
         here = gr.HTML("")
         step(2, "The base")
         base = gr.Textbox(START.base_repo, label="Hub id of the chat model", max_length=200,
-                          info=ui_recipe.FIELDS["base_repo"].metadata["doc"])
+                          info="OWNER/NAME; it must have a chat template")
         data = data_step()
         step(4, "The recipe")
-        name = gr.Textbox("my-kira", label="Name", max_length=60,
+        name = gr.Textbox("my-kira", label="Name of your model", max_length=60,
                           info="NAME-lora and NAME-split will be the repositories in your account")
         with gr.Row():
             fields = ui_recipe.controls(ui_recipe.MAIN, START)
@@ -122,6 +124,7 @@ def build() -> gr.Blocks:
 
 
 def main() -> None:
+    os.environ["GRADIO_TEMP_DIR"] = str(WORK / "uploads")  # which goes with the server
     atexit.register(actions.machine.close)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what was uploaded is removed then, too
     build().launch(

@@ -39,6 +39,12 @@ def chosen(kind: str):
     return gr.Column(visible=kind == UPLOAD), gr.Column(visible=kind == HUB), ""
 
 
+def rows_table(rows: list[dict], names: list[str]) -> str:
+    """The first rows as text."""
+    table = views.table("Preview of the rows", names, ui_data.preview(rows, names))
+    return f'<div class="kira-rows">{table}</div>'
+
+
 def look_at_upload(file: str | None):
     """(preview, question column, answer column) of an upload."""
     if not file:
@@ -47,7 +53,7 @@ def look_at_upload(file: str | None):
     names = ui_data.columns(rows)
     question, answer = ui_data.guesses(names)
     shown = f'<p class="kira-small">{len(rows):,} rows; the first ones:</p>'
-    shown += views.table("Preview of the rows", names, ui_data.preview(rows, names))
+    shown += rows_table(rows, names)
     return shown, gr.Dropdown(choices=names, value=question), gr.Dropdown(choices=names, value=answer)
 
 
@@ -56,7 +62,7 @@ def look_at_dataset(repo: str, profile: gr.OAuthProfile | None, token: gr.OAuthT
     loader, sha, rows = said(lambda: ui_data.look_at_dataset(repo.strip(), visitor(profile, token).token))
     names = ui_data.columns(rows)
     return (f'<p class="kira-small">{escape(repo)} at {escape(sha[:7])}, read as {escape(loader)}; the first rows:</p>'
-            + views.table("Preview of the rows", names, ui_data.preview(rows, names)))
+            + rows_table(rows, names))
 
 
 def recipe_of(who: Visitor, base, kind, file, question, answer, repo, licence, run_name, *values):

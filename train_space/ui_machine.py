@@ -86,6 +86,7 @@ class Machine:
         for left in WORK.parent.glob("kira-training-*"):  # by servers that were killed
             if not psutil.pid_exists(int(left.name.rsplit("-", 1)[1])):
                 shutil.rmtree(left, ignore_errors=True)
+        WORK.mkdir(mode=0o700, exist_ok=True)
         threading.Thread(target=self._sweep, daemon=True).start()
 
     def run_of(self, who: Visitor) -> Run | None:
@@ -109,8 +110,7 @@ class Machine:
             if run and run.is_running:
                 raise UserError("Your run is going on; cancel it or wait until it has ended.")
             if run is None:
-                WORK.mkdir(mode=0o700, exist_ok=True)
-                run = self._run = Run(who.name, Path(tempfile.mkdtemp(dir=WORK)))
+                run = self._run = Run(who.name, Path(tempfile.mkdtemp(prefix="run-", dir=WORK)))
             run.touched = time.monotonic()
             return run
 

@@ -51,7 +51,8 @@ def share_done(run: Run, log: list[dict]) -> float:
 
 def shown(run: Run | None) -> str:
     """All that the page shows of the run."""
-    line = f'<p class="kira-notice" role="status">{escape(sentence(run))}</p>'
+    look = "kira-notice" if run and run.ended == "failed" else "kira-disclaimer"
+    line = f'<p class="{look}" role="status">{escape(sentence(run))}</p>'
     if run is None or run.recipe is None or not run.doing:
         return f'<div class="kira-text">{line}</div>'
     parts = [line, _estimate(run)]

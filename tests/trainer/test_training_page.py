@@ -6,6 +6,7 @@ Screenshots land in .kira/screenshots, to be looked at.
 import csv
 import io
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -53,25 +54,30 @@ def choose(page, label, value):
 
 def fill(page, tiny_base, epochs=1):
     page.get_by_label("Hub id of the chat model").fill(tiny_base)
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="CSV or JSON Lines").click()
-    chooser.value.set_files({"name": "rows.csv", "mimeType": "text/csv", "buffer": a_file()})
+    page.get_by_label("File upload").set_input_files({"name": "rows.csv", "mimeType": "text/csv", "buffer": a_file()})
     expect(page.get_by_role("region", name="Preview of the rows")).to_contain_text("<b>bold</b>")
     expect(page.get_by_label("Column with the questions")).to_have_value("term")
     choose(page, "Column with the answers", "meaning")
     page.get_by_label("Licence of the rows").fill("cc0-1.0")
-    page.get_by_label("Name", exact=True).fill("my-first")
+    page.get_by_label("Name of your model").fill("my-first")
     page.get_by_role("button", name="More of the recipe").click()
     for label, value in (QUICK | QUICK_MORE | {"Epochs": epochs}).items():
-        page.get_by_label(label, exact=True).fill(str(value))
+        page.get_by_label(re.compile(rf"^\s*{label}")).fill(str(value))
 
 
 def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
 
 
+def refused(page, sentence):
+    """The sentence is shown, and put away: axe finds fault with Gradio's toasts."""
+    expect(page.get_by_text(sentence)).to_be_visible()
+    page.get_by_test_id("toast-close").click()
+    expect(page.get_by_text(sentence)).to_be_hidden()
+
+
 def status(page):
-    return page.get_by_role("status").locator("visible=true")
+    return page.locator("p[role=status]")
 
 
 @pytest.mark.slow
@@ -80,7 +86,7 @@ def test_from_a_csv_to_a_published_adapter(open_page, hub, trainer, tiny_base):
     page = seen.page
     expect(page.get_by_text("as kira")).to_be_visible()
     press(page, "Train")
-    expect(page.get_by_text("Please name the base").or_(page.get_by_text("Please say under which"))).to_be_visible()
+    refused(page, "Please say under which licence")
     fill(page, tiny_base)
     seen.shot("trainer-form")
     press(page, "Estimate")
@@ -100,7 +106,7 @@ def test_from_a_csv_to_a_published_adapter(open_page, hub, trainer, tiny_base):
         urllib.request.urlopen(f"{hub.endpoint}/api/models/kira/my-first-lora")
 
     press(page, "Publish to my account")
-    expect(page.get_by_text("Please confirm first").locator("visible=true")).to_be_visible()
+    refused(page, "Please confirm first")
     page.get_by_label("I may publish these rows").check()
     press(page, "Publish to my account")
     expect(status(page)).to_contain_text("Published", timeout=120_000)
@@ -119,4 +125,4 @@ def test_from_a_csv_to_a_published_adapter(open_page, hub, trainer, tiny_base):
     assert not left
     press(page, "Discard")
     expect(status(page)).to_contain_text("Nothing is running")
-    assert not list(trainer.folder.glob("kira-training-*/*"))
+    assert not list(trainer.folder.glob("kira-training-*/run-*"))
