@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kira.errors import UserError
-from train_space import ui_data, ui_job, ui_machine, ui_recipe
 from train_space import recipe as recipes
+from train_space import ui_data, ui_job, ui_machine, ui_recipe
 from train_space.ui_visitor import Visitor
 
 ADA, BOB = Visitor("ada", "hf-a"), Visitor("bob", "hf-b")
