@@ -90,15 +90,15 @@ def test_from_a_csv_to_a_published_adapter(open_page, hub, trainer, tiny_base):
     fill(page, tiny_base)
     seen.shot("trainer-form")
     press(page, "Estimate")
-    expect(status(page)).to_contain_text("The estimate is made", timeout=120_000)
+    expect(status(page)).to_contain_text("The estimate is made", timeout=280_000)
     expect(page.get_by_text("Estimate for this machine")).to_contain_text("steps: about")
 
     press(page, "Train")
-    expect(page.get_by_role("img", name="Loss over training steps")).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("img", name="Loss over training steps")).to_be_visible(timeout=280_000)
     seen.shot("trainer-training")
     again = open_page(width=390, dark=True)  # the run is found again, and only one goes on
     expect(again.page.get_by_role("button", name="Cancel", exact=True)).to_be_visible()
-    expect(status(page)).to_contain_text("Nothing is published yet", timeout=240_000)
+    expect(status(page)).to_contain_text("Nothing is published yet", timeout=280_000)
     expect(page.get_by_role("region", name="Comparison of base and fine-tuned")).to_contain_text("ROUGE-L")
     expect(page.get_by_role("img", name="ROUGE-L on 4 validation rows")).to_be_visible()
     seen.shot("trainer-measured")
@@ -109,7 +109,7 @@ def test_from_a_csv_to_a_published_adapter(open_page, hub, trainer, tiny_base):
     refused(page, "Please confirm first")
     page.get_by_label("I may publish these rows").check()
     press(page, "Publish to my account")
-    expect(status(page)).to_contain_text("Published", timeout=120_000)
+    expect(status(page)).to_contain_text("Published", timeout=280_000)
     link = page.get_by_role("link", name="my-first-lora").get_attribute("href")
     assert link == f"{hub.endpoint}/kira/my-first-lora/tree/v1"
     files = {f["rfilename"] for f in json.load(urllib.request.urlopen(
