@@ -43,8 +43,8 @@ def data_step() -> list:
     step(3, "Questions and answers")
     kind = gr.Radio([UPLOAD, HUB], value=UPLOAD, label="Where the rows are")
     with gr.Column() as upload:
-        file = gr.File(label=f"CSV or JSON Lines in UTF-8, at most {ui_data.MAX_UPLOAD_MB} MB and "
-                       f"{ui_data.MAX_ROWS:,} rows", file_types=[".csv", ".jsonl"], height=140)
+        file = gr.File(label=f"CSV or JSON Lines, at most {ui_data.MAX_UPLOAD_MB} MB",
+                       file_types=[".csv", ".jsonl"], height=170)
         with gr.Row():
             question, answer = (gr.Dropdown([], label=f"Column with the {what}", allow_custom_value=True,
                                             min_width=220) for what in ("questions", "answers"))

@@ -191,7 +191,8 @@ class Machine:
     @staticmethod
     def _remove_texts(run: Run) -> None:
         """All but the figures that the page still shows."""
-        for path in (run.folder / "rows.jsonl", *run.uploads, run.run_dir / "data", run.run_dir / "publication"):
+        for path in (run.folder / "rows.jsonl", *run.uploads, run.folder / "datasets", run.run_dir / "data",
+                     run.run_dir / "publication"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         for path in (run.run_dir / "evaluation").glob("*answers.jsonl"):
             path.unlink()
