@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "train":
             command.add_argument("--dry-run", action="store_true",
                                  help="train three steps, print what the whole run will take, keep nothing")
+        if name == "run":
+            command.add_argument("--unpublished", action="store_true",
+                                 help="stop once it is measured; nothing of it goes to the Hub until `publish`")
         if name == "evaluate":
             command.add_argument("--adapter", help="folder or Hub id of an adapter, instead of the run's own")
             command.add_argument("--data", type=Path, help='JSON Lines of {"question", "answer"}, with --adapter')
@@ -118,7 +121,7 @@ def dispatch(options: argparse.Namespace) -> int:
             raise UserError("evaluate takes --adapter, --data and --out together.")
         run.evaluate_file(recipe, options.adapter, options.data, options.out)
     elif options.command == "run":
-        if published := run.run(recipe, run_dir):
+        if published := run.run(recipe, run_dir, not options.unpublished):
             print_addresses(published, run_dir)
     elif options.command == "train":
         run.train(recipe, run_dir, options.dry_run)
