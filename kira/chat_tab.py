@@ -99,9 +99,9 @@ def chat_tab(demo: gr.Blocks):
     with gr.Row():
         send = gr.Button("Send", variant="primary", min_width=60)
         stop, again, clear = (gr.Button(name, min_width=60) for name in ("Stop", "Retry", "Clear"))
-    with gr.Row():
+    with gr.Row(elem_classes="kira-tools"):
         undo, edit, copy_answer, copy_all = (
-            gr.Button(name, size="sm", min_width=72) for name in ("Undo", "Edit", "Copy answer", "Copy all"))
+            gr.Button(name, size="sm", min_width=130) for name in ("Undo", "Edit", "Copy answer", "Copy all"))
     keep = gr.Checkbox(False, label="Keep this conversation in this browser",
                        info="Never on the server. Switching it off, or Clear, forgets it at once.")
     controls = sampling_controls()

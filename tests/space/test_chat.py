@@ -12,6 +12,7 @@ from tests.space import conftest
 from tests.space.conftest import Space, environment, wait_until
 
 KEPT = "() => localStorage.getItem('kira-conversation')"
+TRICKY = "What is <b>a fever</b> &amp; a chill?"
 DANGER = "I have crushing chest pain and my left arm is numb"
 
 
@@ -28,42 +29,55 @@ def chat(visit):
     return open_page
 
 
-def test_a_conversation_is_kept_only_on_request_and_outlives_the_server(chat, hub, published, tmp_path, monkeypatch):
+def test_a_conversation_is_kept_only_on_request_and_forgotten_at_once(chat):
+    seen = chat()
+    page, keep = seen.page, seen.page.get_by_label("Keep this conversation")
+    seen.ask(TRICKY)
+    seen.finished()
+    assert page.evaluate(KEPT) is None
+    keep.check()
+    wait_until(lambda: page.evaluate(KEPT), "the browser to keep it")
+    page.reload()
+    expect(seen.talk.get_by_text(TRICKY)).to_be_visible()
+    expect(keep).to_be_checked()
+    keep.uncheck()
+    wait_until(lambda: page.evaluate(KEPT) is None, "the browser to forget")
+    page.reload()
+    expect(page.get_by_text("Ask about a medical term")).to_be_visible()
+    keep.check()
+    seen.ask("What is a cough?")
+    wait_until(lambda: page.evaluate(KEPT), "the browser to keep the new one")
+    seen.press("Clear")
+    wait_until(lambda: page.evaluate(KEPT) is None, "Clear to forget")
+    page.evaluate("""() => localStorage.setItem('kira-conversation', JSON.stringify(
+        [{role: 'user', text: '<img src=x onerror="window.bad = 1">', by: ''}]))""")
+    page.reload()
+    expect(seen.talk.get_by_text("<img src=x")).to_be_visible()
+    assert page.evaluate("window.bad") is None
+    seen.check()
+
+
+@pytest.mark.slow
+def test_a_kept_conversation_outlives_the_server(chat, hub, published, tmp_path, monkeypatch):
     port = conftest.free_port()
     monkeypatch.setattr(conftest, "free_port", lambda: port)  # one origin for the browser
-    env = environment(hub, published.home)
-    first = Space(env, tmp_path / "first")
-    try:
-        wait_until(first.answers, "the page")
-        seen = chat(url=first.url)
-        page, keep = seen.page, seen.page.get_by_label("Keep this conversation")
-        seen.ask("What is <b>a fever</b> &amp; a chill?")
-        seen.finished()
-        assert page.evaluate(KEPT) is None
-        keep.check()
-        wait_until(lambda: page.evaluate(KEPT), "the browser to keep it")
-    finally:
-        first.stop()
-    again = Space(env, tmp_path / "again")
-    try:
-        wait_until(again.answers, "the page once more")
-        page.reload()
-        expect(seen.talk.get_by_text("What is <b>a fever</b> &amp; a chill?")).to_be_visible()
-        expect(keep).to_be_checked()
-        expect(page.get_by_text("fine-tuned from")).to_be_visible()
-        seen.press("Retry")
-        seen.finished()
-        keep.uncheck()
-        wait_until(lambda: page.evaluate(KEPT) is None, "the browser to forget")
-        page.reload()
-        expect(page.get_by_text("Ask about a medical term")).to_be_visible()
-        keep.check()
-        seen.ask("What is a cough?")
-        wait_until(lambda: page.evaluate(KEPT), "the browser to keep the new one")
-        seen.press("Clear")
-        wait_until(lambda: page.evaluate(KEPT) is None, "Clear to forget")
-    finally:
-        again.stop()
+    for number in range(2):
+        running = Space(environment(hub, published.home), tmp_path / f"log-{number}")
+        try:
+            wait_until(running.answers, "the page")
+            if number == 0:
+                seen = chat(url=running.url)
+                seen.page.get_by_label("Keep this conversation").check()
+                seen.ask(TRICKY)
+                seen.finished()
+                continue
+            seen.page.reload()
+            expect(seen.talk.get_by_text(TRICKY)).to_be_visible()
+            expect(seen.page.get_by_text("fine-tuned from")).to_be_visible()
+            seen.press("Retry")  # the new server reads what the old one wrote
+            seen.finished()
+        finally:
+            running.stop()
 
 
 def test_undo_edit_copy_like_and_report(chat, published):
@@ -150,5 +164,7 @@ def test_only_greedy_first_questions_are_cached():
     assert cache.find(EXAMPLES[0], [], 60, 0) is answer
     for other in ((EXAMPLES[0], [], 61, 0), (EXAMPLES[0], [], 60, 0.5), (EXAMPLES[0], [{}], 60, 0), ("x", [], 60, 0),
                   ([], {}, "60", None), (EXAMPLES[0], [], True, False)):
-        cache.keep(*other, answer)
         assert cache.find(*other) is None
+    cache.keep("Is this mine?", [], 60, 0, answer)
+    cache.keep(EXAMPLES[1], [], 60, 0, Step(["Cut sh"], [2], ended="deadline"))
+    assert cache.find("Is this mine?", [], 60, 0) is cache.find(EXAMPLES[1], [], 60, 0) is None
