@@ -21,7 +21,7 @@ CACHE = Cache()
 CACHED = "From the cache: this model's own answer, given before; no GPU time was used."
 THANKS = ("Thank you. Your mark stays on this page: nothing is sent or stored. It helps you to compare answers; "
           "to tell Kira's makers, use “Report a bad answer”.")
-# Switched on, every draw is greedy; switched off, an empty seed stands for another draw each time.
+# Switched on, answers are greedy; switched off, an empty seed stands for another draw each time.
 REPRODUCIBLE = "(same, heat) => same ? [0, 0] : [heat > 0 ? heat : 0.7, null]"
 
 
@@ -129,6 +129,8 @@ def chat_tab(demo: gr.Blocks):
     copy_all.click(None, talk, line, js="talk => kira.copyAll(talk)", **PRIVATE)
     talk.like(None, None, line, js=f"() => {json.dumps(THANKS)}", **PRIVATE)
     same.input(None, [same, controls[1]], [controls[1], controls[3]], js=REPRODUCIBLE, **PRIVATE)
+    gr.on([controls[1].input, controls[3].input], None, [controls[1], controls[3]], same,
+          js="(heat, seed) => heat === 0 || seed !== null", **PRIVATE)
     gr.on([talk.change, keep.change], None, [talk, keep], None, js="(talk, keep) => kira.remember(talk, keep)",
           **PRIVATE)
     demo.load(None, None, [talk, keep], js=BROWSER, **PRIVATE)
