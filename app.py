@@ -56,13 +56,11 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Kira", analytics_enabled=False) as demo:
         head = gr.HTML(header())
         with gr.Tab("Chat"):
-            chat_tab()
+            chat_tab(demo)
         with gr.Tab("Compare"):
             columns = compare_tab()
         with gr.Tab("Results"):
             shown = results_tab()
-        # The conversation scrolls, so the keyboard must reach it.
-        demo.load(None, js="() => document.querySelectorAll('[role=log]').forEach(e => e.tabIndex = 0)", **PRIVATE)
         timer = gr.Timer(1.0)
         gr.on([demo.load, timer.tick], refresh, None, [head, *columns, *shown, timer], queue=False,
               show_progress="hidden", **PRIVATE)

@@ -1,23 +1,39 @@
 """The Chat tab: one conversation with the fine-tuned model."""
 
 import html
+import json
+import os
+import random
+from pathlib import Path
 
 import gradio as gr
 
-from kira import limits
+from kira import limits, views
 from kira.controls import MODEL, PRIVATE, disclaimer, sampling_controls, status, stoppable
 from kira.endpoints import answers
-from kira.service import service
+from kira.examples import EXAMPLES, Cache
+from kira.service import called, service
 from kira.settings import settings
+from kira.step import FIXED
 
-EXAMPLES = ("What is arachnodactyly?", "What does hypertension mean?", "What are common features of Marfan syndrome?",
-            "What is the medical term for a fast heartbeat?")
+BROWSER = Path(__file__).with_name("chat.js").read_text("utf-8")
+CACHE = Cache()
+CACHED = "From the cache: this model's own answer, given before; no GPU time was used."
+THANKS = ("Thank you. Your mark stays on this page: nothing is sent or stored. It helps you to compare answers; "
+          "to tell Kira's makers, use “Report a bad answer”.")
+# Switched on, answers are greedy; switched off, an empty seed stands for another draw each time.
+REPRODUCIBLE = "(same, heat) => same ? [0, 0] : [heat > 0 ? heat : 0.7, null]"
 
 
-def turns(question: str, answer: str) -> list[dict]:
-    """For the Chatbot, which renders HTML and fetches images even when told to leave Markdown alone."""
-    said = [("user", question), ("assistant", answer)][: 2 if answer else 1]
-    return [{"role": role, "content": html.escape(text, quote=False)} for role, text in said]
+def turns(question: str, answer: str, by: str = "") -> list[dict]:
+    """For the Chatbot, which renders HTML and fetches images even when told to leave Markdown alone.
+
+    `by`: the model that wrote the answer, if one did; the answer carries it, for a kept conversation may outlive it.
+    """
+    said = [{"role": "user", "content": html.escape(question, quote=False)}]
+    if answer:
+        said.append({"role": "assistant", "content": html.escape(answer, quote=False), "metadata": {"id": by}})
+    return said
 
 
 def typed(history: list[dict]) -> list[dict]:
@@ -25,12 +41,25 @@ def typed(history: list[dict]) -> list[dict]:
     return [{"role": turn["role"], "content": html.unescape(limits.text_of(turn["content"]))} for turn in history]
 
 
-def chat(question, history, *sampling):
+def chat(question, history, max_new_tokens, temperature, top_p, seed):
     """Streams (textbox, conversation, status); the text box is emptied once the question is accepted."""
     box, earlier = "", typed(history)[-settings().max_turns:]
+    drawn = seed is None  # another draw each time, and the line under it says which
+    seed = random.SystemRandom().randint(0, limits.MAX_SEED) if drawn else seed
+    if found := CACHE.find(question, history, max_new_tokens, temperature):
+        yield "", turns(question, found.texts[0], called(service.speaker)), CACHED
+        return
     try:
-        for step, _ in answers("chat", question, earlier, *sampling):
-            yield box, [*history, *turns(question, step.texts[0] if step else "")], status(step)
+        for step, notice in answers("chat", question, earlier, max_new_tokens, temperature, top_p, seed):
+            by = called(service.speaker) if step and step.ended != FIXED and service.speaker else ""
+            if step and by:
+                step.forgotten += len(history) - len(earlier)
+                if not notice:
+                    CACHE.keep(question, history, max_new_tokens, temperature, step)
+            line = status(step)
+            if drawn and temperature and step and step.ended and by:
+                line += f" Drawn with seed {seed}."
+            yield box, [*history, *turns(question, step.texts[0] if step else "", by)], line
             box = gr.skip()
     except gr.Error as error:
         if service.engine or error.message != service.notice:
@@ -47,19 +76,40 @@ def retry(history, *sampling):
             yield talk, line
 
 
-def chat_tab():
-    talk = gr.Chatbot(show_label=False, height="46vh", min_height=220, render_markdown=False, buttons=["copy_all"],
-                      feedback_options=None, placeholder="Ask about a medical term or a health topic.")
+def report():
+    """Where a bad answer is told to Kira's makers, by the visitor's own hand."""
+    place = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{settings().adapter_repo}/discussions/new"
+    with gr.Accordion("Report a bad answer", open=False):
+        gr.HTML("<p>Kira stores no reports. They go to the model's discussions on the Hub, which everyone can read: "
+                "leave out what is personal. Press <b>Copy all</b>, paste the question with its answer, and say "
+                f"what is wrong and, if you can, a source.</p><p>{views.link(place, 'Open the discussions')}</p>",
+                elem_classes="kira-text")
+
+
+def chat_tab(demo: gr.Blocks):
+    talk = gr.Chatbot(show_label=False, height="46vh", min_height=220, render_markdown=False, buttons=[],
+                      autoscroll=False, feedback_options=("Like", "Dislike"),
+                      placeholder="Ask about a medical term or a health topic.")
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Row(elem_classes="kira-examples"):
         examples = [gr.Button(text, size="sm", min_width=150) for text in EXAMPLES]
     box = gr.Textbox(label="Your question", lines=2, max_lines=6, max_length=settings().max_question_chars,
-                     placeholder="What is …?")
+                     placeholder="What is …?", elem_id="kira-question")
     disclaimer()
     with gr.Row():
         send = gr.Button("Send", variant="primary", min_width=60)
         stop, again, clear = (gr.Button(name, min_width=60) for name in ("Stop", "Retry", "Clear"))
+    with gr.Row(elem_classes="kira-tools"):
+        undo, edit, copy_answer, copy_all = (
+            gr.Button(name, size="sm", min_width=130) for name in ("Undo", "Edit", "Copy answer", "Copy all"))
+    keep = gr.Checkbox(False, label="Keep this conversation in this browser",
+                       info="Never on the server. Switching it off, or Clear, forgets it at once.")
     controls = sampling_controls()
+    with controls[0].parent:
+        same = gr.Checkbox(True, label="Reproducible",
+                           info="The same question gives the same answer. Off: another draw each time; the line under "
+                                "the answer tells its seed, which draws it again.")
+    report()
     shared = {"show_progress": "hidden", **MODEL, **PRIVATE}
     running = [
         gr.on([send.click, box.submit], chat, [box, talk, *controls], [box, talk, line], **shared),
@@ -67,6 +117,20 @@ def chat_tab():
         *(button.click(chat, [button, talk, *controls], [box, talk, line], **shared) for button in examples),
     ]
     stoppable(stop, running, line)
-    # The page is emptied one round trip after the cancellation: a step that is on its way must not fill it again.
-    clear.click(lambda: None, cancels=running, queue=False, **PRIVATE).then(
-        None, None, [talk, line], js="() => [[], '']", **PRIVATE)
+
+    def at_rest(button, outputs, js):
+        # One round trip after the cancellation: a step that is on its way must not bring back what was taken away.
+        button.click(lambda: None, cancels=running, queue=False, **PRIVATE).then(None, talk, outputs, js=js, **PRIVATE)
+
+    at_rest(clear, [talk, line], "() => [[], '']")
+    at_rest(undo, [talk, line], "talk => [kira.undone(talk), '']")
+    at_rest(edit, [talk, line, box], "talk => (kira.focus(), [kira.undone(talk), '', kira.lastAsked(talk)])")
+    copy_answer.click(None, talk, line, js="talk => kira.copyAnswer(talk)", **PRIVATE)
+    copy_all.click(None, talk, line, js="talk => kira.copyAll(talk)", **PRIVATE)
+    talk.like(None, None, line, js=f"() => {json.dumps(THANKS)}", **PRIVATE)
+    same.input(None, [same, controls[1]], [controls[1], controls[3]], js=REPRODUCIBLE, **PRIVATE)
+    gr.on([controls[1].input, controls[3].input], None, [controls[1], controls[3]], same,
+          js="(heat, seed) => heat === 0 || seed !== null", **PRIVATE)
+    gr.on([talk.change, keep.change], None, [talk, keep], None, js="(talk, keep) => kira.remember(talk, keep)",
+          **PRIVATE)
+    demo.load(None, None, [talk, keep], js=BROWSER, **PRIVATE)

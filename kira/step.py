@@ -26,7 +26,7 @@ class Step:
         """What a reader must know about the answer beyond its text, a sentence each."""
         said = []
         if self.forgotten:
-            said.append(f"The first {self.forgotten} turns of the conversation no longer fit and were left out.")
+            said.append(f"Kira no longer sees the first {self.forgotten} messages: they no longer fit.")
         if self.ended == "deadline":
             said.append("The time limit was reached, so the answer is cut short.")
         if self.ended == "length":

@@ -53,6 +53,7 @@ CSS = """
 .kira-disclaimer {font-size: .92rem; border-left: 4px solid var(--kira-mark); padding: .1rem 0 .1rem .8rem}
 .kira-examples {gap: .5rem !important}
 .kira-examples button {text-align: left; font-weight: 400; min-height: 2.75rem; white-space: normal}
+.kira-tools button {font-weight: 400; min-height: 2.5rem}
 .kira-status {min-height: 1.4em; font-size: .9rem; color: var(--body-text-color-subdued)}
 .kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
@@ -86,6 +87,8 @@ CSS = """
 button[role=tab].selected {color: var(--kira-mark) !important}
 /* the Chatbot's own, which would leave the status line and a running answer as they are */
 .icon-button[title=Clear] {display: none}
+/* its arrow lies over the words, and the first words in view may be numbers to call */
+.scroll-down-button-container {display: none}
 footer {opacity: 1 !important}
 @media (max-width: 640px) {
   .kira-head h1 {font-size: 1.4rem}

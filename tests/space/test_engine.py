@@ -68,7 +68,7 @@ def test_sampling_repeats_with_its_seed_only(engine):
 def test_history_is_forgotten_from_its_start_and_that_is_said(engine):
     turns = [{"role": role, "content": "0123456789" * 12} for role in ("user", "assistant")] * 4
     step = last(engine.stream(build_messages("heart", turns), max_new_tokens=4, **GREEDY))
-    assert step.forgotten and "no longer fit" in step.notes[0]
+    assert step.forgotten and "no longer sees" in step.notes[0]
 
 
 def test_a_question_longer_than_the_prompt_is_refused(engine):

@@ -113,7 +113,7 @@ def test_a_deadline_ends_an_answer_and_says_so(remote):
 def test_history_is_forgotten_from_its_start_and_that_is_said(remote):
     turns = [{"role": role, "content": "0123456789" * 12} for role in ("user", "assistant")] * 4
     step = last(remote.stream(build_messages("heart", turns), max_new_tokens=4, **GREEDY))
-    assert step.forgotten and "no longer fit" in step.notes[0]
+    assert step.forgotten and "no longer sees" in step.notes[0]
 
 
 def test_a_question_longer_than_the_prompt_is_refused(remote):
