@@ -41,9 +41,11 @@ def theme() -> gr.themes.Base:
 
 CSS = """
 .gradio-container {max-width: 60rem !important; margin: 0 auto !important; --kira-line: #c9d5db; --kira-soft: #eef4f5;
-  --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f}
+  --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f;
+  --kira-new: #cdeee6; --kira-gone: #fbe3dc}
 .dark .gradio-container, .gradio-container.dark {--kira-line: #33444f; --kira-soft: #1c2933; --kira-mark: #5cc2b4;
-  --kira-grey: #9fb1bc; --kira-alert: #33290f; --kira-alert-line: #d69e2e}
+  --kira-grey: #9fb1bc; --kira-alert: #33290f; --kira-alert-line: #d69e2e;
+  --kira-new: #0f4a43; --kira-gone: #552b22}
 .kira-head h1 {font-size: 1.7rem; line-height: 1.2; margin: 0}
 .kira-head p {margin: .2rem 0 0}
 .kira-head .speaks, .kira-small {font-size: .9rem; color: var(--body-text-color-subdued)}
@@ -60,6 +62,8 @@ CSS = """
   overflow-wrap: anywhere}
 .kira-text > h2 {margin-top: .8rem}
 .kira-plain {white-space: pre-wrap; overflow-wrap: anywhere; margin: 0}
+.kira-plain ins {text-decoration: underline 2px; text-underline-offset: .2em; background: var(--kira-new)}
+.kira-plain del {text-decoration: line-through; background: var(--kira-gone)}
 .kira-scroll {contain: inline-size; overflow-x: auto;
   border: 1px solid var(--kira-line) !important; border-radius: .5rem}
 .kira-scroll:focus-visible {outline: 2px solid var(--kira-mark)}
