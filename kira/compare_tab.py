@@ -91,9 +91,8 @@ def compare_tab(page: gr.Blocks):
         go = gr.Button("Compare", variant="primary", min_width=80)
         stop = gr.Button("Stop", min_width=80)
         draw = gr.Button("A test question", min_width=140, visible=False)
-    with gr.Row():
-        marked = gr.Checkbox(label="Mark the words that differ", min_width=200)
-        blind = gr.Checkbox(label="Blind: hide which model is which, then vote", min_width=200)
+    marked = gr.Checkbox(label="Mark the words that differ")
+    blind = gr.Checkbox(label="Blind: hide which model is which, then vote")
     with gr.Row():
         panes, columns = [], []
         for title in TITLES:
@@ -111,8 +110,8 @@ def compare_tab(page: gr.Blocks):
         count = gr.HTML("")
     details = gr.HTML("")
     with gr.Row(visible=False) as keep:
-        link, record, picture = (gr.Button(name, size="sm", min_width=120)
-                                 for name in ("Copy a link to this", "Save as JSON", "Save as PNG"))
+        link, record, picture = (gr.Button(name, size="sm", min_width=90)
+                                 for name in ("Copy link", "Save JSON", "Save PNG"))
     told = gr.HTML("", elem_classes="kira-status")
     controls = sampling_controls()
 

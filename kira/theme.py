@@ -75,6 +75,7 @@ CSS = """
 .kira-scroll thead th {background: var(--kira-soft)}
 .kira-scroll tr > :first-child {text-align: left} .kira-scroll tr > :last-child {white-space: normal}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
+.kira-scroll + .kira-small {margin-top: .5rem}
 .kira-scroll + figure {margin-top: 1.6rem}
 .kira-plot {width: 100%; max-width: 36rem; height: auto; display: block}
 .kira-plot text {fill: currentColor; font-size: 13px}
