@@ -126,7 +126,8 @@
   document.getElementById("compare-button")?.click();
   const values = fields.map((name, i) => {
     const value = Number(said.get(name) || NaN), [low, high] = bounds[name];
-    return Number.isFinite(value) ? Math.min(Math.max(value, low), high) : form[i + 1];
+    const whole = ["tokens", "seed"].includes(name) ? Math.round(value) : value;
+    return Number.isFinite(value) ? Math.min(Math.max(whole, low), high) : form[i + 1];
   });
   return [said.get("compare").slice(0, bounds.question), ...values];
 }

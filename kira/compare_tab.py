@@ -12,6 +12,7 @@ from kira.controls import MODEL, PRIVATE, disclaimer, sampling_controls, status,
 from kira.endpoints import answers
 from kira.service import service
 from kira.settings import settings
+from kira.step import FIXED
 
 TITLES = ["Base model", "Fine-tuned", *filter(None, [settings().beside_repo.split("/")[-1]])]  # of Compare's panes
 SCRIPT = Path(__file__).with_name("compare.js").read_text("utf-8")
@@ -35,7 +36,7 @@ def loaded():
     return *second, gr.Button(visible=bool(service.results[0].answers))
 
 
-def test_question() -> str:
+def question_of_the_test_split() -> str:
     """A question of the published test split, at random."""
     rows = service.results[0].answers
     return DRAW.choice(rows)["question"] if rows else gr.skip()
@@ -62,7 +63,7 @@ def drawn(visit, marked):
     buttons = [gr.Button(interactive=asked.may_be_voted) for _ in votes.CHOICES]
     line = f'<p class="kira-small">{votes.tally(visit.votes)}</p>' if visit.votes else ""
     return (*asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
-            gr.Column(visible=asked.blind), *buttons, line)
+            gr.Column(visible=asked.blind and asked.step.ended != FIXED), *buttons, line)
 
 
 def voted(choice):
@@ -119,7 +120,7 @@ def compare_tab(page: gr.Blocks):
     event = gr.on([go.click, box.submit], side_by_side, [box, *controls, blind, marked, visit], [*shown, line],
                   show_progress="hidden", **MODEL, **PRIVATE)
     stoppable(stop, [event], line)
-    draw.click(test_question, None, box, **QUIET)
+    draw.click(question_of_the_test_split, None, box, **QUIET)
     marked.input(drawn, [visit, marked], shown, **QUIET)
     for button, choice in zip(buttons, votes.CHOICES, strict=True):
         button.click(voted(choice), [visit, marked, consent], shown, show_progress="hidden", **PRIVATE)

@@ -1,8 +1,7 @@
 """What a visitor preferred when the answers had no names, and how sure that makes one."""
 
-from math import sqrt
-
 from kira.figures import number
+from kira.wilson import wilson
 
 CHOICES = {"a": "A is better", "b": "B is better", "both good": "Both good", "both bad": "Both bad"}
 
@@ -10,13 +9,6 @@ CHOICES = {"a": "A is better", "b": "B is better", "both good": "Both good", "bo
 def preferred(choice: str, order: tuple[int, ...]) -> str:
     """What a choice of CHOICES says once the sides have names: "base", "tuned", "both good" or "both bad"."""
     return ("base", "tuned")[order["ab".index(choice)]] if choice in ("a", "b") else choice
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval (low, high) of a share, hits of count (Wilson 1927)."""
-    z = 1.959964
-    middle, spread = hits + z * z / 2, z * sqrt(hits * (count - hits) / count + z * z / 4)
-    return max(0.0, (middle - spread) / (count + z * z)), min(1.0, (middle + spread) / (count + z * z))
 
 
 def tally(votes: list[str]) -> str:

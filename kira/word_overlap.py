@@ -1,7 +1,7 @@
-"""How much of a reference is in an answer, for one answer on the page: ROUGE-L and token F1, both 0 to 1.
+"""How much of a reference is in an answer: ROUGE-L and token F1, both 0 to 1.
 
-train_space measures whole runs with google's rouge_score and its Porter stemming, which the Space does not install.
-Here words count as they are written, so a ROUGE-L may be a little lower than a published one.
+train_space measures ROUGE-L with google's rouge_score and its Porter stemming, which the Space does not install. Here
+words count as they are written, so a ROUGE-L may be a little lower than a published one.
 """
 
 import re

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.space.conftest import Space, environment, python, wait_until
+from tests.space.conftest import SHOTS, Space, environment, python, wait_until
 
 VOTES = "kira/votes"
 
@@ -91,7 +91,8 @@ def test_a_link_reopens_the_comparison_and_sends_its_question_nowhere(visit, spa
     assert (first["question"], first["seed"], first["temperature"]) == (question, 77, 0.7)
     picture = saved(page, "Save PNG")
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
-    (space.log_path.parent / "comparison.png").write_bytes(picture)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    (SHOTS / "compare-saved.png").write_bytes(picture)
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_text("Link copied.")).to_be_visible()
     link = page.evaluate("window.copied")
@@ -119,6 +120,26 @@ def test_a_link_with_values_out_of_range_is_brought_within_it(visit, space):
         slider = page.get_by_label(f"number input for {name}").locator("visible=true")
         expect(slider).to_have_value(value)
     expect(page.get_by_label("Seed").locator("visible=true")).to_have_value("0")
+    assert not seen.complaints
+
+
+def test_a_vote_may_come_while_the_answers_stream(visit, space):
+    seen = visit(url=f"{space.url}#compare=What is a fever?&tokens=8000")
+    page = seen.page
+    expect(page.get_by_label("Question for every model")).to_have_value("What is a fever?")
+    page.get_by_label("Blind").check()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_role("button", name="Both good").click()  # waits until it can be clicked
+    expect(page.get_by_role("heading", name=re.compile("^Answer [AB]: Base model$"))).to_be_visible()
+    expect(page.get_by_text("both good 1, both bad 0")).to_be_visible()
+    expect(page.get_by_text("Answering …").locator("visible=true")).to_be_visible()
+    streamed = """() => [...document.querySelectorAll(".kira-pane")]
+        .filter(pane => pane.innerText.startsWith("Answer A: ")).map(pane => pane.innerText.length)[0] || 0"""
+    before = page.evaluate(streamed)
+    page.wait_for_function(f"({streamed})() > {before}")  # under its name
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped.").locator("visible=true")).to_be_visible()
+    expect(page.get_by_role("button", name="Both good")).to_be_disabled()
     assert not seen.complaints
 
 
