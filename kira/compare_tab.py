@@ -61,7 +61,7 @@ def drawn(visit, marked):
     if not asked:
         return [gr.skip()] * (len(TITLES) + 4 + len(votes.CHOICES))
     buttons = [gr.Button(interactive=asked.may_be_voted) for _ in votes.CHOICES]
-    line = f'<p class="kira-small">{votes.tally(visit.votes)}</p>' if visit.votes else ""
+    line = f'<p class="kira-small" role="status">{votes.tally(visit.votes)}</p>' if visit.votes else ""
     return (*asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
             gr.Column(visible=asked.blind and asked.step.ended != FIXED), *buttons, line)
 

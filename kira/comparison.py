@@ -89,9 +89,10 @@ class Comparison:
                 said = f"Differences are marked in answers of at most {MOST_WORDS} words."
             parts.append(f'<p class="kira-small">{escape(said)}</p>')
         if self.reference:
-            rows = [[label(name), *map(number, values)] for name, values in self._scores().items()]
+            parts.append(views.pane("Reference answer of the test split", self.reference, 3))
+        if scores := self._scores():
+            rows = [[label(name), *map(number, values)] for name, values in scores.items()]
             parts += [
-                views.pane("Reference answer of the test split", self.reference, 3),
                 views.table("Scores of these answers", ("Score", *(title for title, _ in self._answered())), rows),
                 '<p class="kira-small">Each from 0 to 1, higher is closer to the reference. Words count as written, '
                 "without the stemming of the published figures.</p>"]
@@ -104,7 +105,7 @@ class Comparison:
         answers = []
         for (title, text), model in zip(self._answered(), self.order, strict=False):
             answers.append({"title": title, "model": None if self.secret else called(models[model]), "answer": text})
-        for name, values in self._scores().items() if self.reference else ():
+        for name, values in self._scores().items():
             for answer, value in zip(answers, values, strict=True):
                 answer[name] = round(value, 4)
         return {"question": self.question, **self.sampling, "blind": self.blind,
@@ -118,4 +119,7 @@ class Comparison:
         return shown[:2] if self.secret else shown
 
     def _scores(self) -> dict[str, list[float]]:
+        """Of each answer against the reference; none while the order is secret: they would sway the vote."""
+        if self.secret or not self.reference:
+            return {}
         return {name: [score(text, self.reference) for _, text in self._answered()] for name, score in SCORES.items()}

@@ -55,7 +55,7 @@ CSS = """
 .kira-disclaimer {font-size: .92rem; border-left: 4px solid var(--kira-mark); padding: .1rem 0 .1rem .8rem}
 .kira-examples {gap: .5rem !important}
 .kira-examples button {text-align: left; font-weight: 400; min-height: 2.75rem; white-space: normal}
-.kira-status {min-height: 1.4em; font-size: .9rem; color: var(--body-text-color-subdued)}
+.kira-status {min-height: 1.4em; font-size: .9rem; overflow-wrap: anywhere; color: var(--body-text-color-subdued)}
 .kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
 .kira-pane h2, .kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem;

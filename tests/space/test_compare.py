@@ -148,12 +148,15 @@ def vote(seen, question, choice, consent):
     compare(seen, question)
     for title, shown in (("Answer A", 1), ("Answer B", 1), ("Base model", 0), ("Fine-tuned", 0)):
         expect(pane(page, title)).to_have_count(shown)
+    scores = page.get_by_role("region", name="Scores of these answers")
+    expect(scores).to_have_count(0)
     told = json.loads(saved(page, "Save JSON"))
     assert {each["model"] for each in told["answers"]} == {None} and told["vote"] is None
     page.get_by_label("Keep the question and the answers").set_checked(consent)
     page.get_by_role("button", name=choice).click()
     expect(page.get_by_role("button", name=choice)).to_be_disabled()
     expect(page.get_by_role("heading", name=re.compile("^Answer [AB]: Base model$"))).to_be_visible()
+    expect(scores).to_have_count(1 if told["reference"] else 0)
     record = json.loads(saved(page, "Save JSON"))
     assert [each["answer"] for each in record["answers"]] == [each["answer"] for each in told["answers"]]
     return record
@@ -164,9 +167,12 @@ def test_blind_votes_are_counted_and_kept_without_text_unless_the_voter_agrees(v
     seen, page = open_compare(visit, width=390)
     page.get_by_label("Blind").check()
     records = []
-    for i, (choice, consent) in enumerate((("A is better", False), ("B is better", True), ("Both bad", False))):
-        records.append(vote(seen, f"What is canary {i}?", choice, consent))
-        expect(page.get_by_text(f"Your {i + 1} blind vote")).to_be_visible()
+    for question, choice, consent in (("What is fever, case 0?", "A is better", False),
+                                      ("What is a canary?", "B is better", True),
+                                      ("Why is a canary?", "Both bad", False)):
+        records.append(vote(seen, question, choice, consent))
+        expect(page.get_by_text(f"Your {len(records)} blind vote")).to_be_visible()
+    assert records[0]["reference"] and "rougeL" in records[0]["answers"][0]
     expect(page.get_by_text("of 2 decided")).to_be_visible()
     seen.shot("compare-voted")
 
@@ -183,7 +189,7 @@ def test_blind_votes_are_counted_and_kept_without_text_unless_the_voter_agrees(v
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:00Z", row["hour"])
     assert [set(row) - {"models", "vote", "order", "hour"} for row in rows] == [
         set(), {"question", "answers"}, set()]
-    assert rows[1]["question"] == "What is canary 1?"
+    assert rows[1]["question"] == "What is a canary?"
     assert [rows[1]["answers"][name] for name in rows[1]["order"]] == [each["answer"] for each in
                                                                        records[1]["answers"]]
     assert "canary" not in space.log()
