@@ -13,9 +13,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
 
-from kira import downloads, guard, health, limits, refusal, theme, views  # noqa: E402
+from kira import downloads, guard, health, kept_votes, limits, refusal, theme, views  # noqa: E402
 from kira.chat_tab import chat_tab  # noqa: E402
-from kira.compare_tab import TITLES, compare_tab  # noqa: E402
+from kira.compare_tab import compare_tab, loaded  # noqa: E402
 from kira.controls import MODEL, PRIVATE  # noqa: E402
 from kira.endpoints import ask, compare, results, triage  # noqa: E402
 from kira.results import measured, results_tab, which  # noqa: E402
@@ -46,9 +46,7 @@ def header() -> str:
 
 def refresh():
     """Everything on the page that depends on what is loaded, and a timer that ends with loading."""
-    second = len(service.published) > 1
-    return (header(), *(gr.Column(visible=second) for _ in TITLES[2:]), which(), *measured(0),
-            gr.Timer(active=not service.ready.is_set()))
+    return (header(), *loaded(), which(), *measured(0), gr.Timer(active=not service.ready.is_set()))
 
 
 def build() -> gr.Blocks:
@@ -57,12 +55,12 @@ def build() -> gr.Blocks:
         head = gr.HTML(header())
         with gr.Tab("Chat"):
             chat_tab(demo)
-        with gr.Tab("Compare"):
-            columns = compare_tab()
+        with gr.Tab("Compare", elem_id="compare"):
+            compared = compare_tab(demo)
         with gr.Tab("Results"):
             shown = results_tab()
         timer = gr.Timer(1.0)
-        gr.on([demo.load, timer.tick], refresh, None, [head, *columns, *shown, timer], queue=False,
+        gr.on([demo.load, timer.tick], refresh, None, [head, *compared, *shown, timer], queue=False,
               show_progress="hidden", **PRIVATE)
         gr.api(ask, api_name="ask", **MODEL)
         gr.api(compare, api_name="compare", **MODEL)
@@ -82,6 +80,7 @@ def main() -> None:
         except OSError:
             sys.exit(f"Port {port} is taken; stop what runs there or set GRADIO_SERVER_PORT to another one.")
     limits.keep_typed_text_out_of_the_log()
+    kept_votes.commit_before_the_end()
     service.start()
     # Reads the word lists, two seconds of work, before anybody asks.
     threading.Thread(target=guard.danger_in, args=("hello", 5), daemon=True).start()

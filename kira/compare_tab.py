@@ -1,31 +1,99 @@
-"""The Compare tab: one question, answered by every model at once."""
+"""The Compare tab: one question, answered by every model at once, named or blind."""
 
-from itertools import zip_longest
+import json
+import random
+from pathlib import Path
 
 import gradio as gr
 
-from kira import views
+from kira import kept_votes, limits, views, votes
+from kira.comparison import Comparison
 from kira.controls import MODEL, PRIVATE, disclaimer, sampling_controls, status, stoppable
 from kira.endpoints import answers
+from kira.service import service
 from kira.settings import settings
+from kira.step import FIXED
 
 TITLES = ["Base model", "Fine-tuned", *filter(None, [settings().beside_repo.split("/")[-1]])]  # of Compare's panes
+SCRIPT = Path(__file__).with_name("compare.js").read_text("utf-8")
+QUIET = {"queue": False, "show_progress": "hidden", **PRIVATE}
+DRAW = random.SystemRandom()  # of sides and test questions: no seed of a visitor's tells the order
 
 
-def side_by_side(question, *sampling):
-    """Streams (a pane for each of TITLES, status)."""
-    for step, _ in answers("compare", question, None, *sampling):
-        panes = zip_longest(TITLES, step.texts if step else [], fillvalue="")
-        yield *(views.pane(title, text) for title, text in panes), status(step)
+class Visit:
+    """What this tab remembers of a visit, on the server alone: what is shown, and how was voted.
+
+    Changed in place, never replaced: a vote may come while the answers stream, and each must see the other's doing.
+    """
+
+    def __init__(self):
+        self.comparison, self.votes = None, []
 
 
-def compare_tab():
+def loaded():
+    """What depends on what could be loaded: a pane for a second adapter, the draw of a test question."""
+    second = [gr.Column(visible=len(service.published) > 1) for _ in TITLES[2:]]
+    return *second, gr.Button(visible=bool(service.results[0].answers))
+
+
+def question_of_the_test_split() -> str:
+    """A question of the published test split, at random."""
+    rows = service.results[0].answers
+    return DRAW.choice(rows)["question"] if rows else gr.skip()
+
+
+def side_by_side(question, max_new_tokens, temperature, top_p, seed, blind, marked, visit):
+    """Streams (a pane for each of TITLES, details, votes, status)."""
+    sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
+    order = [0, 1]
+    if blind:
+        DRAW.shuffle(order)
+    asked = Comparison(TITLES, question, sampling, (*order, *range(2, len(TITLES))), bool(blind))
+    for step, _ in answers("compare", question, None, *sampling.values()):
+        asked.step = step or asked.step
+        visit.comparison = asked
+        yield *drawn(visit, marked), status(step)
+
+
+def drawn(visit, marked):
+    """(panes, details, the row that keeps them, the votes' frame, its buttons and its line) as the visit stands."""
+    asked = visit.comparison
+    if not asked:
+        return [gr.skip()] * (len(TITLES) + 4 + len(votes.CHOICES))
+    buttons = [gr.Button(interactive=asked.may_be_voted) for _ in votes.CHOICES]
+    line = f'<p class="kira-small" role="status">{votes.tally(visit.votes)}</p>' if visit.votes else ""
+    return (*asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
+            gr.Column(visible=asked.blind and asked.step.ended != FIXED), *buttons, line)
+
+
+def voted(choice):
+    """The handler of one of votes.CHOICES: counts a vote once, names the sides, and keeps it where that is set up."""
+    def vote(visit, marked, consent):
+        asked = visit.comparison
+        if not asked or not asked.may_be_voted:
+            yield drawn(visit, marked)
+            return
+        asked.choice = choice
+        visit.votes.append(votes.preferred(choice, asked.order))
+        yield drawn(visit, marked)
+        if kept_votes.keeper and not kept_votes.keeper.keep(asked, bool(consent)):
+            gr.Warning("Your vote counts for this visit, but could not be kept: the Hub does not answer.")
+
+    return vote
+
+
+def compare_tab(page: gr.Blocks):
+    """The tab on `page`; returns all that `loaded` fills."""
+    visit = gr.State(Visit())
     box = gr.Textbox(label="Question for every model", lines=2, max_length=settings().max_question_chars,
                      placeholder="What is …?")
     disclaimer()
     with gr.Row():
         go = gr.Button("Compare", variant="primary", min_width=80)
         stop = gr.Button("Stop", min_width=80)
+        draw = gr.Button("A test question", min_width=140, visible=False)
+    marked = gr.Checkbox(label="Mark the words that differ")
+    blind = gr.Checkbox(label="Blind: hide which model is which, then vote")
     with gr.Row():
         panes, columns = [], []
         for title in TITLES:
@@ -33,8 +101,33 @@ def compare_tab():
                 panes.append(gr.HTML(views.pane(title, "")))
                 columns.append(column)
     line = gr.HTML("", elem_classes="kira-status")
+    with gr.Column(visible=False) as frame:
+        with gr.Row():
+            buttons = [gr.Button(name, min_width=120, interactive=False) for name in votes.CHOICES.values()]
+        consent = gr.Checkbox(
+            label="Keep the question and the answers with my vote", visible=bool(kept_votes.keeper),
+            info=f"Votes are kept in the Hub dataset {settings().votes_repo}, with the models, their order and the "
+                 "hour. Their text only if you tick this.")
+        count = gr.HTML("")
+    details = gr.HTML("")
+    with gr.Row(visible=False) as keep:
+        link, record, picture = (gr.Button(name, size="sm", min_width=90)
+                                 for name in ("Copy link", "Save JSON", "Save PNG"))
+    told = gr.HTML("", elem_classes="kira-status")
     controls = sampling_controls()
-    event = gr.on([go.click, box.submit], side_by_side, [box, *controls], [*panes, line], show_progress="hidden",
-                  **MODEL, **PRIVATE)
+
+    shown = [*panes, details, keep, frame, *buttons, count]
+    event = gr.on([go.click, box.submit], side_by_side, [box, *controls, blind, marked, visit], [*shown, line],
+                  show_progress="hidden", **MODEL, **PRIVATE)
     stoppable(stop, [event], line)
-    return columns[2:]
+    draw.click(question_of_the_test_split, None, box, **QUIET)
+    marked.input(drawn, [visit, marked], shown, **QUIET)
+    for button, choice in zip(buttons, votes.CHOICES, strict=True):
+        button.click(voted(choice), [visit, marked, consent], shown, show_progress="hidden", **PRIVATE)
+    bounds = json.dumps({"question": settings().max_question_chars, "tokens": [1, settings().max_new_tokens],
+                         "temperature": [0, limits.MAX_TEMPERATURE], "top_p": [0.05, 1],
+                         "seed": [0, limits.MAX_SEED]})
+    page.load(None, [box, *controls], [box, *controls], js=f"(...form) => ({SCRIPT})({bounds}, form)", **PRIVATE)
+    for button, name in ((link, "copyLink"), (record, "saveRecord"), (picture, "savePicture")):
+        button.click(None, None, told, js=f"() => window.kiraCompare.{name}()", **PRIVATE)
+    return [*columns[2:], draw]

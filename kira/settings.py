@@ -33,6 +33,9 @@ class Settings:
         "", "Hub id of a second adapter of the same base, shown beside the first in Compare and Results; empty: none"
     )
     beside_revision: str = _setting("", "commit sha, tag or branch of that adapter; empty: resolved once at start")
+    votes_repo: str = _setting(
+        "", "Hub id of a dataset in which Compare's blind votes are kept, made private if new; empty: none are kept"
+    )
     dataset_repo: str = _setting(
         "kira-project/kira-medical-flashcards", "Hub id under which `train_space` publishes the split by default"
     )

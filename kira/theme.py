@@ -41,9 +41,11 @@ def theme() -> gr.themes.Base:
 
 CSS = """
 .gradio-container {max-width: 60rem !important; margin: 0 auto !important; --kira-line: #c9d5db; --kira-soft: #eef4f5;
-  --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f}
+  --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f;
+  --kira-new: #cdeee6; --kira-gone: #fbe3dc}
 .dark .gradio-container, .gradio-container.dark {--kira-line: #33444f; --kira-soft: #1c2933; --kira-mark: #5cc2b4;
-  --kira-grey: #9fb1bc; --kira-alert: #33290f; --kira-alert-line: #d69e2e}
+  --kira-grey: #9fb1bc; --kira-alert: #33290f; --kira-alert-line: #d69e2e;
+  --kira-new: #0f4a43; --kira-gone: #552b22}
 .kira-head h1 {font-size: 1.7rem; line-height: 1.2; margin: 0}
 .kira-head p {margin: .2rem 0 0}
 .kira-head .speaks, .kira-small {font-size: .9rem; color: var(--body-text-color-subdued)}
@@ -54,13 +56,15 @@ CSS = """
 .kira-examples {gap: .5rem !important}
 .kira-examples button {text-align: left; font-weight: 400; min-height: 2.75rem; white-space: normal}
 .kira-tools button {font-weight: 400; min-height: 2.5rem}
-.kira-status {min-height: 1.4em; font-size: .9rem; color: var(--body-text-color-subdued)}
+.kira-status {min-height: 1.4em; font-size: .9rem; overflow-wrap: anywhere; color: var(--body-text-color-subdued)}
 .kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
 .kira-pane h2, .kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem;
   overflow-wrap: anywhere}
 .kira-text > h2 {margin-top: .8rem}
 .kira-plain {white-space: pre-wrap; overflow-wrap: anywhere; margin: 0}
+.kira-plain ins {text-decoration: underline 2px; text-underline-offset: .2em; background: var(--kira-new)}
+.kira-plain del {text-decoration: line-through; background: var(--kira-gone)}
 .kira-scroll {contain: inline-size; overflow-x: auto;
   border: 1px solid var(--kira-line) !important; border-radius: .5rem}
 .kira-scroll:focus-visible {outline: 2px solid var(--kira-mark)}
@@ -74,6 +78,7 @@ CSS = """
 .kira-scroll tr > :last-child {white-space: normal; min-width: 7rem}
 .kira-wide :is(th, td) {white-space: nowrap !important}
 .kira-text dl {margin: 0} .kira-text dt {font-weight: 600} .kira-text dd {margin: 0 0 .5rem}
+.kira-scroll + .kira-small {margin-top: .5rem}
 .kira-scroll + figure {margin-top: 1.6rem}
 .kira-plot {width: 100%; max-width: 36rem; height: auto; display: block}
 .kira-plot .worse {fill: var(--kira-alert-line); stroke: var(--kira-alert-line)}

@@ -44,6 +44,12 @@ def pane(title: str, text: str, level: int = 2) -> str:
     return f'<div class="kira-pane">{heading}<p class="kira-plain">{escape(text)}</p></div>'
 
 
+def marked_pane(title: str, pieces: list[tuple[str, bool]], kind: str) -> str:
+    """A `pane` whose pieces that are its own alone stand in elements of that `kind`, "ins" or "del"."""
+    text = "".join(f"<{kind}>{escape(piece)}</{kind}>" if own else escape(piece) for piece, own in pieces)
+    return f'<div class="kira-pane"><h2>{escape(title)}</h2><p class="kira-plain">{text}</p></div>'
+
+
 def headline(metrics: dict | None, copy_of: str = "") -> str:
     """The comparison table with how it was measured; `copy_of`: whose figures stand there instead of the model's."""
     if not metrics:

@@ -3,18 +3,15 @@
 `evaluate.load("rouge")` fetches a script from the Hub and runs it; this class needs neither. Scores are 0..1.
 """
 
-import re
-import string
-from collections import Counter
 from itertools import combinations
 
 import datasets
 import evaluate
 from rouge_score.rouge_scorer import RougeScorer
 
+from kira.word_overlap import token_f1
+
 ROUGE = ("rouge1", "rouge2", "rougeL")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 class AnswerOverlap(evaluate.Metric):
@@ -59,21 +56,8 @@ def agreement(samples: list[str]) -> float:
     return sum(rouge_l(*map(list, zip(*pairs, strict=True)))) / len(pairs)
 
 
-def token_f1(answer: str, reference: str) -> float:
-    """Harmonic mean of the shares of words that each side finds in the other; 1.0 when both are empty."""
-    ours, theirs = _words(answer), _words(reference)
-    if not ours or not theirs:
-        return float(ours == theirs)
-    shared = sum((Counter(ours) & Counter(theirs)).values())
-    return 2 * shared / (len(ours) + len(theirs))
-
-
 def repetition_rate(answer: str) -> float:
     """Share of an answer's 4-word sequences that stand in it before: 0 says nothing twice, near 1 loops."""
     words = answer.lower().split()
     grams = list(zip(*(words[i:] for i in range(4)), strict=False))
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-def _words(text: str) -> list[str]:
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()

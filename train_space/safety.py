@@ -17,9 +17,9 @@ from kira.safety_report import LEAST_RECALL, MOST_FALSE_ALARMS
 from kira.scope import decline
 from kira.triage import triage
 from kira.vocabulary import FILE, Vocabulary
+from kira.wilson import wilson
 from train_space.files import read_json, read_json_lines, write_json
 from train_space.safety_bar import REPORT
-from train_space.statistics import wilson
 from train_space.text_classifier import TEXTS
 
 ROOT = Path(__file__).resolve().parent.parent

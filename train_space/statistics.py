@@ -4,7 +4,6 @@ Every metric is a function of sums over rows (a mean is sum / count, perplexity 
 a resample is a vector of row weights and 10,000 of them are one matrix product.
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -71,10 +70,3 @@ def holm(p_values: list[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval (low, high) of a share, hits of count (Wilson 1927)."""
-    z = 1.959964
-    middle, spread = hits + z * z / 2, z * math.sqrt(hits * (count - hits) / count + z * z / 4)
-    return max(0.0, (middle - spread) / (count + z * z)), min(1.0, (middle + spread) / (count + z * z))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from train_space.statistics import holm, paired_difference, wilson
+from kira.wilson import wilson
+from train_space.statistics import holm, paired_difference
 
 
 def mean(sums):

@@ -64,7 +64,7 @@ def by_every_route(space, word):
 
     asked = {
         "chat": lambda: ask(word, [], *SLIDERS, function="chat"),
-        "side by side": lambda: ask(word, *SLIDERS, function="side_by_side"),
+        "side by side": lambda: ask(word, *SLIDERS, False, False, None, function="side_by_side"),
         "API": lambda: ask(word, None, *SLIDERS),
         "bad type": lambda: (ask([word], word, word, word, word, word), ask(word, [], word, word, word, word,
                                                                            function="chat")),
