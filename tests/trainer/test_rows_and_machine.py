@@ -124,3 +124,24 @@ def test_a_job_is_called_as_the_hubs_client_takes_it(monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(UserError, match="has no jobs"):
         ui_job.submit(recipe, ADA, "t4-small", False)
+
+
+def test_a_published_run_keeps_no_text(machine, monkeypatch, tmp_path):
+    real = ui_machine.subprocess.Popen
+    monkeypatch.setattr(ui_machine.subprocess, "Popen", lambda arguments, **more: real(["true"], **more))
+    monkeypatch.setattr(ui_machine, "COMMANDS", {ui_machine.PUBLISH: [["publish"]]})
+    run = machine.claim(ADA)
+    run.recipe, run.measured = recipes.load("embedded"), True
+    run.uploads.add(tmp_path / "upload.csv")
+    texts = [tmp_path / "upload.csv", run.folder / "rows.jsonl", run.folder / "datasets" / "a" / "b.arrow",
+             *(run.run_dir / name for name in ("data/data/x.parquet", "publication/README.md",
+                                               "evaluation/answers.jsonl", "evaluation/probe_answers.jsonl"))]
+    figures = [run.run_dir / "evaluation" / "metrics.json", run.run_dir / "published.json"]
+    for path in texts + figures:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    machine.start(ADA, ui_machine.PUBLISH)
+    while run.is_running:
+        time.sleep(0.01)
+    with machine.lock:  # what follows the end is done under it
+        assert run.ended == "done" and not [p for p in texts if p.exists()] and all(p.exists() for p in figures)
