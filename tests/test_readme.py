@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from kira.settings import settings
 from train_space import release
 from train_space.readme import render
 
@@ -35,6 +36,10 @@ def test_front_matter():
     assert len(front["short_description"]) <= 60  # the Hub's limit
     colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
     assert {front["colorFrom"], front["colorTo"]} <= colours
+    assert front["python_version"] == "3.12" and "mcp-server" in front["tags"]
+    assert front["models"] == [settings().base_repo, settings().adapter_repo]
+    assert front["datasets"] == [settings().dataset_repo]
+    assert "preload_from_hub" not in front  # no sha of these could be fetched
 
 
 def test_requirements_cover_what_the_design_names():

@@ -113,3 +113,13 @@ def test_the_lock_holds_what_the_space_requires(locked):
     assert len(lines) > 8
     for wanted in map(Requirement, lines):
         assert locked[canonicalize_name(wanted.name)] in wanted.specifier, wanted
+
+
+@pytest.mark.slow
+def test_what_the_space_requires_resolves_for_its_python(tmp_path):
+    """Nothing is installed; the package index is asked."""
+    done = subprocess.run([sys.executable, "-m", "uv", "pip", "compile", "-q", "--python-version", "3.12",
+                           "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:", "requirements.txt",
+                           "-o", tmp_path / "resolved.txt"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "torch==2.11.0" in (tmp_path / "resolved.txt").read_text().splitlines()

