@@ -56,19 +56,27 @@ def padded(found: list[list[int]]):
 
 
 def build(layers: int, vocabulary: int, classes: int):
-    """The network with random weights: BERT's first `layers` of width 384, the mean over tokens, one linear layer."""
-    import torch
-    from transformers import BertConfig, BertModel
+    """The network with random weights: BERT's first `layers` of width 384, the mean over tokens, one linear layer.
 
-    class Network(torch.nn.Module):
+    Of torch alone: transformers' modules come one by one when first used, and fail a thread that asks for one while
+    another thread, here the one that loads the chat model, is at it.
+    """
+    import torch
+    from torch import nn
+
+    class Network(nn.Module):
         def __init__(self):
             super().__init__()
-            self.bert = BertModel(BertConfig(vocab_size=vocabulary, hidden_size=384, num_hidden_layers=layers,
-                                             num_attention_heads=12, intermediate_size=1536), add_pooling_layer=False)
-            self.head = torch.nn.Linear(384, classes)
+            self.words, self.places = nn.Embedding(vocabulary, 384), nn.Embedding(MOST_TOKENS, 384)
+            self.norm, self.dropout = nn.LayerNorm(384, eps=1e-12), nn.Dropout(0.1)
+            layer = nn.TransformerEncoderLayer(384, 12, 1536, activation="gelu", layer_norm_eps=1e-12, batch_first=True)
+            self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+            self.head = nn.Linear(384, classes)
 
         def forward(self, ids, mask):
-            hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+            places = torch.arange(ids.shape[1], device=ids.device)
+            hidden = self.dropout(self.norm(self.words(ids) + self.places(places)))
+            hidden = self.layers(hidden, src_key_padding_mask=mask == 0)
             weight = mask.unsqueeze(-1).to(hidden.dtype)
             return self.head((hidden * weight).sum(1) / weight.sum(1))
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from kira.classifier import FOLDER, windows
-from kira.encoder import build, padded, tokenizer_of
+from kira.encoder import MOST_TOKENS, build, padded, tokenizer_of
 from kira.normalise import normalise
 from train_space.files import read_json_lines, sha256
 from train_space.text_classifier import CLASSES, TEXTS
@@ -60,14 +60,27 @@ def start(base: Base, vocabulary: list[str], layers: int, classes: int) -> torch
     """The network with the base's first layers and its word pieces' rows; the head is new."""
     places = {piece: i for i, piece in enumerate(base.pieces)}
     network = build(layers, len(vocabulary), classes)
-    state = network.state_dict()
-    for key in state:
-        if key.startswith("bert.") and key.removeprefix("bert.") in base.tensors:
-            state[key] = base.tensors[key.removeprefix("bert.")].float()
-    state["bert.embeddings.word_embeddings.weight"] = base.tensors["embeddings.word_embeddings.weight"].float()[
-        [places[piece] for piece in vocabulary]]
-    network.load_state_dict(state)
+    words = base.tensors["embeddings.word_embeddings.weight"][[places[piece] for piece in vocabulary]]
+    state = network.state_dict() | from_bert(base.tensors, layers) | {"words.weight": words}
+    network.load_state_dict({key: value.float() for key, value in state.items()})
     return network
+
+
+def from_bert(tensors: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
+    """The base's layers by the names that torch's own have; all text is of BERT's first segment."""
+    first = "embeddings."
+    made = {"places.weight": (tensors[f"{first}position_embeddings.weight"][:MOST_TOKENS]
+                              + tensors[f"{first}token_type_embeddings.weight"][:1])}
+    made |= {f"norm.{part}": tensors[f"{first}LayerNorm.{part}"] for part in ("weight", "bias")}
+    names = {"self_attn.out_proj": "attention.output.dense", "norm1": "attention.output.LayerNorm",
+             "linear1": "intermediate.dense", "linear2": "output.dense", "norm2": "output.LayerNorm"}
+    for i in range(layers):
+        ours, theirs = f"layers.layers.{i}.", f"encoder.layer.{i}."
+        for part in ("weight", "bias"):
+            made |= {f"{ours}{a}.{part}": tensors[f"{theirs}{b}.{part}"] for a, b in names.items()}
+            made[f"{ours}self_attn.in_proj_{part}"] = torch.cat(
+                [tensors[f"{theirs}attention.self.{name}.{part}"] for name in ("query", "key", "value")])
+    return made
 
 
 def typed_worse(text: str, rng: random.Random) -> str:
@@ -160,7 +173,7 @@ def save(network, vocabulary: list[str], classes: tuple[str, ...], path: Path, t
             tensors[f"{key}.scale"] = scale.half()
         else:
             tensors[key] = value.half().contiguous()
-    layers = network.bert.config.num_hidden_layers
+    layers = len(network.layers.layers)
     about = {"layers": layers, "classes": classes, "vocabulary": vocabulary, "texts": texts,
              "from": "all-MiniLM-L6-v2 (Apache-2.0), fine-tuned by train_space/text_encoder.py"}
     save_file(tensors, path, metadata={"about": json.dumps(about)})
