@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 from tests.space.conftest import Space, environment, wait_until
 
 pytestmark = pytest.mark.slow
-ASKED = "What does fever mean?"  # else the words of scope would answer, not the model
+# A question for the model: else fixed words of scope would answer for some payloads.
+ASKED = "What are the symptoms and causes of asthma, and how is asthma treated by a doctor?"
 JS, AWAY = "window.taken=1;alert(1)", "http://outside.example/a.png"
 PAYLOADS = [
     f"<script>{JS}</script>", f"<img src=x onerror={JS}>", f"<svg onload={JS}>", f"<svg><script>{JS}</script></svg>",
