@@ -64,7 +64,9 @@
   const log = document.querySelector("[role=log]");
   log.tabIndex = 0; // it scrolls, so the keyboard must reach it
   for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) log.addEventListener(type, () => { aim = null; });
-  new MutationObserver(follow).observe(log, { childList: true, characterData: true, subtree: true });
+  let due = false; // once a frame: a fast model's steps come faster than a page can be measured
+  const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; follow(); }); } };
+  new MutationObserver(soon).observe(log, { childList: true, characterData: true, subtree: true });
 
   window.kira = {
     remember,

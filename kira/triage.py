@@ -52,7 +52,7 @@ def triage(text: str) -> Notice | None:
     found = {label for label, value in odds.items() if value > 0} if odds else set(named)
     if not found:
         return None
-    label = max(found, key=lambda label: (odds.get(label, 0), label == EMERGENCY))
+    label = EMERGENCY if EMERGENCY in named else max(found, key=lambda label: (odds.get(label, 0), label == EMERGENCY))
     lang = languages(tokens_of(text))[0]
     meant = CRISIS in found | set(named) or any(group.crisis_line for group in reading.met)
     return Notice(label, named.get(label, "classifier"), lang, notice_text(label, lang, meant))
