@@ -73,7 +73,7 @@ def test_nothing_that_is_fetched_can_run_code():
 
 
 def test_no_secret_is_in_the_repository():
-    """detect-secrets' own detectors of keys and tokens, over every tracked file but rows of texts and the base's tokenizer
+    """detect-secrets' own detectors of keys and tokens, over every tracked file but rows of texts and the tokenizer
     (a minute more), and the Hub's form of a token over those too. Random strings, addresses and words are none; the
     local Hub's tokens are public."""
     program = """
