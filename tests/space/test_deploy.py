@@ -1,4 +1,4 @@
-"""`deploy` makes both Spaces of what was committed, pinned to a published run, and leaves alone what their owner set."""
+"""`deploy` makes both Spaces of what was committed, pinned to a run, and leaves alone what their owner set."""
 
 import subprocess
 
