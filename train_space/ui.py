@@ -45,19 +45,20 @@ def data_step() -> list:
     with gr.Column() as upload:
         file = gr.File(label=f"CSV or JSON Lines, at most {ui_data.MAX_UPLOAD_MB} MB",
                        file_types=[".csv", ".jsonl"], height=170)
-        with gr.Row():
-            question, answer = (gr.Dropdown([], label=f"Column with the {what}", allow_custom_value=True,
-                                            min_width=220) for what in ("questions", "answers"))
     with gr.Column(visible=False) as hub:
         repo = gr.Textbox(label="Hub dataset", placeholder="OWNER/NAME", max_length=200,
-                          info="with the columns question and answer, or input and output")
+                          info="its split `train` is read; any two of its columns can be chosen")
         look = gr.Button("Look at it")
     preview = gr.HTML("")
+    with gr.Row():
+        question, answer = (gr.Dropdown([], label=f"Column with the {what}", allow_custom_value=True, min_width=220)
+                            for what in ("questions", "answers"))
     licence = gr.Textbox(label="Licence of the rows", placeholder="cc-by-4.0", max_length=100,
                          info="as their owner states it; the cards will say so")
-    kind.change(actions.chosen, kind, [upload, hub, preview], **PRIVATE)
-    gr.on([file.upload, file.clear], actions.look_at_upload, file, [preview, question, answer], **PRIVATE)
-    gr.on([look.click, repo.submit], actions.look_at_dataset, repo, preview, **PRIVATE)
+    found = [preview, question, answer]
+    kind.change(actions.chosen, [kind, file], [upload, hub, *found], **PRIVATE)
+    gr.on([file.upload, file.clear], actions.look_at_upload, file, found, **PRIVATE)
+    gr.on([look.click, repo.submit], actions.look_at_dataset, repo, found, **PRIVATE)
     return [kind, file, question, answer, repo, licence]
 
 
