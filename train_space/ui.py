@@ -26,7 +26,8 @@ HEAD = """<header class="kira-head"><h1>Train your own Kira</h1>
 PRIVACY = """<p class="kira-disclaimer">Use no patient data and nothing confidential. What you upload stays on this
 machine for your run only: it is removed when you publish or discard, and else half an hour after your last look at a
 run that has ended; without a run, within two hours. It is never logged. Your token is handed to your own run and kept
-nowhere. Only Publish, or a job that you start, puts anything on the Hub.</p>"""
+nowhere. Only Publish, or a job that you start, puts anything on the Hub. A run lives on this machine only: when a Space
+restarts or falls asleep, it is gone.</p>"""
 CSS = theme.CSS + """
 .kira-bar {width: min(24rem, 70%); accent-color: var(--kira-mark)}
 .kira-rows th, .kira-rows td {text-align: left !important; white-space: normal !important; vertical-align: top}

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import hf_hub_download
+from playwright.sync_api import expect
 
-from tests.space.conftest import environment, python, wait_until
+from tests.space.conftest import Visit, environment, python, wait_until
 from tests.space.staged import Copy
 
 MAIN, TRAINING = "kira/copied", "kira/copied-training"
@@ -63,11 +64,22 @@ print(Client(sys.argv[1], verbose=False).predict("What is a fever?", None, 8, ap
 """
 
 
-def test_copies_start_by_themselves(copy, published):
+def test_copies_start_by_themselves(copy, published, browser):
     imports_nothing_of_the_checkout(sys.executable)
     main, training = copy(MAIN), copy(TRAINING)
     answers_with_the_pinned_adapter(main, published)
     offers_to_sign_in_and_to_duplicate(training)
+    seen = Visit(browser, main.url, width=390)
+    seen.page.get_by_role("button", name="Privacy, waiting").click()
+    expect(seen.page.get_by_role("heading", name="What becomes of your question")).to_be_visible()
+    expect(seen.page.get_by_role("button", name="Duplicate this Space")).to_be_visible()
+    seen.shot("space")
+    seen.page.close()
+    seen = Visit(browser, training.url, width=390)
+    expect(seen.page.get_by_text("Please sign in first")).to_be_visible()
+    expect(seen.page.get_by_role("button", name="Sign in with Hugging Face")).to_be_visible()
+    seen.shot("training-space")
+    seen.page.close()
 
 
 @pytest.mark.slow
