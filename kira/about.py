@@ -34,9 +34,9 @@ def _said() -> list[tuple[str, str]]:
                      "answer follows when the model is there."))
     if ON_ZEROGPU:
         account = views.link("https://huggingface.co/login", "sign in to the Hub")
-        said.append(("Signing in", "An answer takes some seconds of the GPU time that the Hub gives you each day. There "
-                     f"is more of it for you if you {account} and open this Space there, on huggingface.co. Kira itself "
-                     "asks for no account."))
+        said.append(("Signing in", "An answer takes some seconds of the GPU time that the Hub gives you each day. "
+                     f"There is more of it for you if you {account} and open this Space there, on huggingface.co. Kira "
+                     "itself asks for no account."))
     if ON_SPACE:
         said.append(("A copy of your own", "Duplicate this Space into your account: on hardware of yours nobody is "
                      "before you, and it can serve an adapter that you trained."))

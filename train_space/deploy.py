@@ -73,7 +73,17 @@ def published(run_dir: Path) -> Served:
         manifest = read_json(Path(hf_hub_download(adapter.repo, "manifest.json", revision=adapter.revision)))
     base, dataset = manifest["base"], manifest.get("dataset")
     return Served(adapter, _pinned(base["repo"], base["revision"]),
-                  _pinned(dataset["repo"], dataset["revision"], "dataset") if dataset else None)
+                  _pinned(dataset["repo"], dataset["revision"], "dataset") if _is_there(dataset) else None)
+
+
+def _is_there(dataset: dict | None) -> bool:
+    """A released adapter's split need not be on every Hub; the Space then shows no test answers."""
+    from huggingface_hub import HfApi
+
+    if not dataset:
+        return False
+    with hub_errors(f"look for {dataset['repo']}"):
+        return HfApi().revision_exists(dataset["repo"], dataset["revision"], repo_type="dataset")
 
 
 def _pinned(repo: str, revision: str, repo_type: str = "model") -> Pinned:
