@@ -68,6 +68,7 @@ def build() -> gr.Blocks:
         gr.api(compare, api_name="compare", **MODEL)
         gr.api(results, api_name="results")
         gr.api(triage, api_name="triage")
+    demo.space_id = None  # else a page opened at *.hf.space asks Google for fonts, for Gradio's own header of Spaces
     # Open, as it is off a Space by default, a route of Gradio's would let anyone past the queue and leave rows running.
     return demo.queue(max_size=settings().queue_size, api_open=False)
 

@@ -122,6 +122,7 @@ def build() -> gr.Blocks:
         cancel.click(actions.cancel, None, state, **quiet)
         discard.click(actions.discard, None, state, **quiet)
         job.click(actions.job, [job_agreed, flavor, *form], job_line, **quiet)
+    demo.space_id = None  # as in app.py: no page of ours asks others for fonts
     return demo.queue(max_size=16, default_concurrency_limit=4, api_open=False)
 
 
