@@ -55,7 +55,7 @@ def data_step() -> list:
         question, answer = (gr.Dropdown([], label=f"Column with the {what}", allow_custom_value=True, min_width=220)
                             for what in ("questions", "answers"))
     licence = gr.Textbox(label="Licence of the rows", placeholder="cc-by-4.0", max_length=100,
-                         info="as their owner states it; the cards will say so")
+                         info="as their owner states it, by the Hub's name for it; the cards will say so")
     found = [preview, question, answer]
     kind.change(actions.chosen, [kind, file], [upload, hub, *found], **PRIVATE)
     gr.on([file.upload, file.clear], actions.look_at_upload, file, found, **PRIVATE)

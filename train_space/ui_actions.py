@@ -75,8 +75,7 @@ def recipe_of(who: Visitor, base, kind, file, question, answer, repo, licence, r
     base, licence, rows = base.strip(), licence.strip(), None
     if base.count("/") != 1 or len(base) > 200:
         raise UserError("Please name the base as OWNER/NAME.")
-    if not licence or len(licence) > 100 or "," in licence:
-        raise UserError("Please say under which licence the rows may be used, such as cc-by-4.0.")
+    ui_data.check_licence(licence)
     fields = {"base_repo": base, "base_revision": "", "source_revision": "", "source_licence": licence}
     if base != START.base_repo:
         fields["base_licence"] = ""

@@ -100,6 +100,22 @@ def mapped(rows: list[dict], question: str, answer: str) -> list[dict]:
     return found
 
 
+def check_licence(licence: str) -> None:
+    """Raises UserError for one that the Hub takes on no card: it would say so only after all the training."""
+    from huggingface_hub import DatasetCard
+
+    from train_space.hub import hub_errors
+
+    if not licence or len(licence) > 100 or "," in licence:
+        raise UserError("Please say under which licence the rows may be used, such as cc-by-4.0.")
+    try:
+        with hub_errors("ask the Hub which licences it knows"):
+            DatasetCard(f"---\nlicense: {json.dumps(licence)}\n---\n").validate(repo_type="dataset")
+    except ValueError:
+        raise UserError(f"The Hub does not know the licence {licence}; please name one of its ids, such as cc-by-4.0, "
+                        "or other.") from None
+
+
 def look_at_dataset(repo: str, token: str) -> tuple[str, list[dict]]:
     """(commit sha, first rows) of a Hub dataset. Raises UserError when it cannot be read as rows."""
     from datasets import load_dataset
