@@ -83,6 +83,7 @@ def test_from_a_csv_to_an_answer_in_the_public_space(spaces, browser):
         training = spaces("kira/space-training", HF_TOKEN="local-write", SPACE_ID="", SYSTEM="")
     seen = Visit(browser, training.url)
     page = seen.page
+    page.emulate_media(reduced_motion="reduce")  # else axe may meet a button halfway between two colours
     with steps("upload a CSV, look at its preview, choose its columns") as step:
         page.get_by_label("File upload").set_input_files(
             {"name": "definitions.csv", "mimeType": "text/csv", "buffer": content})
