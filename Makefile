@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 REQUIREMENTS := requirements.txt train_space/requirements.txt tests/requirements.txt
 
-.PHONY: demo space hub-run test test-slow test-hub lint readme bench-cpu bench-gpu reliability lock audit sbom chromium clean
+.PHONY: demo space hub-run test test-slow test-hub lint readme bench-cpu bench-gpu reliability browser-run lock audit sbom chromium clean
 
 # Puts the released adapter on the local Hub, prepares, publishes, trains, measures and publishes the demo's own there, then
 # opens the Space with both. SERVE=0 stops before it.
@@ -95,6 +95,11 @@ audit: $(READY)
 sbom: $(READY)
 	mkdir -p .kira
 	$(PY) -m cyclonedx_py requirements requirements.lock -o .kira/sbom.json
+
+# From a CSV file in the training Space to an answer in the public one, in Chromium, into results/browser_run.json; then
+# `make readme` quotes it.
+browser-run: $(READY) chromium
+	KIRA_BROWSER_RUN=results/browser_run.json $(PY) -m pytest tests/trainer/test_browser_run.py -m slow --timeout 7200
 
 chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \

@@ -14,6 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr  # noqa: E402
 
 from kira import downloads, guard, health, kept_votes, limits, refusal, theme, views  # noqa: E402
+from kira.about import about  # noqa: E402
 from kira.chat_tab import chat_tab  # noqa: E402
 from kira.compare_tab import compare_tab, loaded  # noqa: E402
 from kira.controls import MODEL, PRIVATE  # noqa: E402
@@ -59,6 +60,7 @@ def build() -> gr.Blocks:
             compared = compare_tab(demo)
         with gr.Tab("Results"):
             shown = results_tab()
+        about()
         timer = gr.Timer(1.0)
         gr.on([demo.load, timer.tick], refresh, None, [head, *compared, *shown, timer], queue=False,
               show_progress="hidden", **PRIVATE)
@@ -66,6 +68,7 @@ def build() -> gr.Blocks:
         gr.api(compare, api_name="compare", **MODEL)
         gr.api(results, api_name="results")
         gr.api(triage, api_name="triage")
+    demo.space_id = None  # else a page opened at *.hf.space asks Google for fonts, for Gradio's own header of Spaces
     # Open, as it is off a Space by default, a route of Gradio's would let anyone past the queue and leave rows running.
     return demo.queue(max_size=settings().queue_size, api_open=False)
 

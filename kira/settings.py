@@ -16,7 +16,8 @@ PREFIX = "KIRA_"
 
 
 def _setting(default, doc, minimum=None, maximum=None, secret=False):
-    return field(default=default, repr=not secret, metadata={"doc": doc, "minimum": minimum, "maximum": maximum})
+    return field(default=default, repr=not secret,
+                 metadata={"doc": doc, "minimum": minimum, "maximum": maximum, "secret": secret})
 
 
 @dataclass(frozen=True)

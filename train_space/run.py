@@ -15,7 +15,8 @@ from train_space import processes, stages
 from train_space.files import read_json, read_json_lines, sha256, write_json, write_text
 from train_space.recipe import Recipe
 
-DATA_FIELDS = ("source", "source_location", "source_revision", "source_licence", "sample_rows", "max_answer_words",
+DATA_FIELDS = ("source", "source_location", "source_revision", "source_licence", "question_column",
+               "answer_column", "sample_rows", "max_answer_words",
                "split", "validation_share", "test_share", "split_seed", "max_length", "dataset_repo")
 EVALUATION_FIELDS = ("test_rows", "split_seed", "max_new_tokens", "evaluation_batch_size", "bootstrap_resamples",
                      "seed", "evaluation_dtype", "choice_rows", "two_shot_rows", "agreement_rows", "probe_rows")

@@ -9,8 +9,7 @@ from train_space.clean import clean
 from train_space.files import read_json_lines, sha256
 from train_space.recipe import Recipe
 
-COLUMNS = {"flashcards": ("input", "output"), "medquad": ("question", "answer", "question_type", "question_focus"),
-           "jsonl": ("question", "answer")}
+COLUMNS = {"flashcards": ("input", "output"), "medquad": ("question", "answer", "question_type", "question_focus")}
 # Whom a source's licence wants named, wherever a copy of its rows was read from; else it is the file or repository.
 ATTRIBUTION = {
     "flashcards": "Medical Meadow, collected by medAlpaca (Han et al., 2023)",
@@ -52,11 +51,13 @@ def _load_one(recipe: Recipe) -> tuple[list[dict], dict]:
     records = _read(recipe, known)
     if not records:
         raise UserError(f"The source {recipe.source_location} has no rows; name a file that does.")
-    missing = [c for c in COLUMNS[recipe.source] if not any(c in record for record in records[:1])]
+    wanted = COLUMNS.get(recipe.source) or (recipe.question_column, recipe.answer_column)
+    missing = [c for c in wanted if not any(c in record for record in records[:1])]
     if missing:
         raise UserError(f"The source {recipe.source_location} lacks the column(s) {', '.join(missing)}; "
-                        f"{recipe.source} rows need {', '.join(COLUMNS[recipe.source])}.")
-    rows = {"flashcards": _flashcards, "medquad": _medquad, "jsonl": _plain}[recipe.source](records)
+                        f"{recipe.source} rows need {', '.join(wanted)}.")
+    readers = {"flashcards": _flashcards, "medquad": _medquad}
+    rows = readers[recipe.source](records) if recipe.source in readers else _plain(records, *wanted)
     for row in rows:
         row["licence"] = row["licence"] or recipe.source_licence
         row["source"] = row["source"] or recipe.source
@@ -142,10 +143,10 @@ def _read(recipe: Recipe, known: dict) -> list[dict]:
         raise UserError(f"{path.name} is not a readable {path.suffix[1:]} file: {reason}.") from None
 
 
-def _plain(records):
-    return [{"question": _text(r.get("question")), "answer": _text(r.get("answer")),
-             **{key: r.get(key) or default for key, default in OPTIONAL.items()},
-             "topic": _text(r.get("topic")) or topic_of_question(_text(r.get("question")))} for r in records]
+def _plain(records, question, answer):
+    return [{"question": _text(r.get(question)), "answer": _text(r.get(answer)),
+             **{key: r[key] if isinstance(r.get(key), type(default)) else default for key, default in OPTIONAL.items()},
+             "topic": _text(r.get("topic")) or topic_of_question(_text(r.get(question)))} for r in records]
 
 
 def _flashcards(records):

@@ -110,7 +110,7 @@ def _kept(plan: Sweep, results: Path, recipe: Recipe) -> Path:
 
 def _is_made(kept: Path, recipe: Recipe) -> bool:
     path = kept / "recipe.json"
-    return path.is_file() and read_json(path)["recipe"] == recipes.as_dict(recipe)
+    return path.is_file() and Recipe(**read_json(path)["recipe"]) == recipe
 
 
 def _split_of(recipe: Recipe) -> tuple:

@@ -26,7 +26,8 @@ HEAD = """<header class="kira-head"><h1>Train your own Kira</h1>
 PRIVACY = """<p class="kira-disclaimer">Use no patient data and nothing confidential. What you upload stays on this
 machine for your run only: it is removed when you publish or discard, and else half an hour after your last look at a
 run that has ended; without a run, within two hours. It is never logged. Your token is handed to your own run and kept
-nowhere. Only Publish, or a job that you start, puts anything on the Hub.</p>"""
+nowhere. Only Publish, or a job that you start, puts anything on the Hub. A run lives on this machine only: when a Space
+restarts or falls asleep, it is gone.</p>"""
 CSS = theme.CSS + """
 .kira-bar {width: min(24rem, 70%); accent-color: var(--kira-mark)}
 .kira-rows th, .kira-rows td {text-align: left !important; white-space: normal !important; vertical-align: top}
@@ -45,19 +46,20 @@ def data_step() -> list:
     with gr.Column() as upload:
         file = gr.File(label=f"CSV or JSON Lines, at most {ui_data.MAX_UPLOAD_MB} MB",
                        file_types=[".csv", ".jsonl"], height=170)
-        with gr.Row():
-            question, answer = (gr.Dropdown([], label=f"Column with the {what}", allow_custom_value=True,
-                                            min_width=220) for what in ("questions", "answers"))
     with gr.Column(visible=False) as hub:
         repo = gr.Textbox(label="Hub dataset", placeholder="OWNER/NAME", max_length=200,
-                          info="with the columns question and answer, or input and output")
+                          info="its split `train` is read; any two of its columns can be chosen")
         look = gr.Button("Look at it")
     preview = gr.HTML("")
+    with gr.Row():
+        question, answer = (gr.Dropdown([], label=f"Column with the {what}", allow_custom_value=True, min_width=220)
+                            for what in ("questions", "answers"))
     licence = gr.Textbox(label="Licence of the rows", placeholder="cc-by-4.0", max_length=100,
-                         info="as their owner states it; the cards will say so")
-    kind.change(actions.chosen, kind, [upload, hub, preview], **PRIVATE)
-    gr.on([file.upload, file.clear], actions.look_at_upload, file, [preview, question, answer], **PRIVATE)
-    gr.on([look.click, repo.submit], actions.look_at_dataset, repo, preview, **PRIVATE)
+                         info="as their owner states it, by the Hub's name for it; the cards will say so")
+    found = [preview, question, answer]
+    kind.change(actions.chosen, [kind, file], [upload, hub, *found], **PRIVATE)
+    gr.on([file.upload, file.clear], actions.look_at_upload, file, found, **PRIVATE)
+    gr.on([look.click, repo.submit], actions.look_at_dataset, repo, found, **PRIVATE)
     return [kind, file, question, answer, repo, licence]
 
 
@@ -120,6 +122,7 @@ def build() -> gr.Blocks:
         cancel.click(actions.cancel, None, state, **quiet)
         discard.click(actions.discard, None, state, **quiet)
         job.click(actions.job, [job_agreed, flavor, *form], job_line, **quiet)
+    demo.space_id = None  # as in app.py: no page of ours asks others for fonts
     return demo.queue(max_size=16, default_concurrency_limit=4, api_open=False)
 
 

@@ -34,9 +34,10 @@ def who_is_here(profile: gr.OAuthProfile | None, token: gr.OAuthToken | None) ->
         return views.pane("Not signed in", str(error), 3)
 
 
-def chosen(kind: str):
+def chosen(kind: str, file: str | None):
     """The controls of one way to bring rows."""
-    return gr.Column(visible=kind == UPLOAD), gr.Column(visible=kind == HUB), ""
+    shown = look_at_upload(file) if kind == UPLOAD else look_at_upload(None)
+    return gr.Column(visible=kind == UPLOAD), gr.Column(visible=kind == HUB), *shown
 
 
 def rows_table(rows: list[dict], names: list[str]) -> str:
@@ -45,24 +46,28 @@ def rows_table(rows: list[dict], names: list[str]) -> str:
     return f'<div class="kira-rows">{table}</div>'
 
 
+def column_choices(names: list[str]):
+    """The two boxes that say which column holds what, with the likeliest chosen."""
+    return [gr.Dropdown(choices=names, value=name) for name in ui_data.guesses(names)]
+
+
 def look_at_upload(file: str | None):
     """(preview, question column, answer column) of an upload."""
     if not file:
-        return "", gr.Dropdown(choices=[], value=None), gr.Dropdown(choices=[], value=None)
+        return "", *column_choices([])
     rows = said(lambda: ui_data.read_upload(Path(file)))
     names = ui_data.columns(rows)
-    question, answer = ui_data.guesses(names)
     shown = f'<p class="kira-small">{len(rows):,} rows; the first ones:</p>'
     shown += rows_table(rows, names)
-    return shown, gr.Dropdown(choices=names, value=question), gr.Dropdown(choices=names, value=answer)
+    return shown, *column_choices(names)
 
 
 def look_at_dataset(repo: str, profile: gr.OAuthProfile | None, token: gr.OAuthToken | None):
-    """The preview of a Hub dataset."""
-    loader, sha, rows = said(lambda: ui_data.look_at_dataset(repo.strip(), visitor(profile, token).token))
+    """(preview, question column, answer column) of a Hub dataset."""
+    sha, rows = said(lambda: ui_data.look_at_dataset(repo.strip(), visitor(profile, token).token))
     names = ui_data.columns(rows)
-    return (f'<p class="kira-small">{escape(repo)} at {escape(sha[:7])}, read as {escape(loader)}; the first rows:</p>'
-            + rows_table(rows, names))
+    shown = f'<p class="kira-small">{escape(repo)} at {escape(sha[:7])}; the first rows:</p>'
+    return shown + rows_table(rows, names), *column_choices(names)
 
 
 def recipe_of(who: Visitor, base, kind, file, question, answer, repo, licence, run_name, *values):
@@ -70,14 +75,14 @@ def recipe_of(who: Visitor, base, kind, file, question, answer, repo, licence, r
     base, licence, rows = base.strip(), licence.strip(), None
     if base.count("/") != 1 or len(base) > 200:
         raise UserError("Please name the base as OWNER/NAME.")
-    if not licence or len(licence) > 100 or "," in licence:
-        raise UserError("Please say under which licence the rows may be used, such as cc-by-4.0.")
+    ui_data.check_licence(licence)
     fields = {"base_repo": base, "base_revision": "", "source_revision": "", "source_licence": licence}
     if base != START.base_repo:
         fields["base_licence"] = ""
     if kind == HUB:
-        loader, sha, _ = ui_data.look_at_dataset(repo.strip(), who.token)
-        fields |= {"source": loader, "source_location": repo.strip(), "source_revision": sha}
+        sha, first = ui_data.look_at_dataset(repo.strip(), who.token)
+        fields |= {"source_location": repo.strip(), "source_revision": sha,
+                   **ui_data.source_fields(first, question, answer)}
     else:
         if not file:
             raise UserError("Please upload a file first.")

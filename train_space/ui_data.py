@@ -14,6 +14,7 @@ MAX_ROWS = 20_000
 MAX_COLUMNS = 50
 PREVIEW_ROWS = 3
 PREVIEW_CHARS = 160
+DIFFERENT = "Please choose two different columns of the rows: one for questions, one for answers."
 QUESTION_NAMES = ("question", "input", "prompt", "term", "instruction")
 ANSWER_NAMES = ("answer", "output", "response", "completion", "definition")
 
@@ -91,7 +92,7 @@ def mapped(rows: list[dict], question: str, answer: str) -> list[dict]:
     """{"question", "answer"} of every row that has both. Raises UserError when none has."""
     names = columns(rows)
     if question not in names or answer not in names or question == answer:
-        raise UserError("Please choose two different columns of the file: one for questions, one for answers.")
+        raise UserError(DIFFERENT)
     found = [{"question": row[question], "answer": row[answer]} for row in rows
              if row.get(question, "").strip() and row.get(answer, "").strip()]
     if not found:
@@ -99,8 +100,24 @@ def mapped(rows: list[dict], question: str, answer: str) -> list[dict]:
     return found
 
 
-def look_at_dataset(repo: str, token: str) -> tuple[str, str, list[dict]]:
-    """(loader, commit sha, first rows) of a Hub dataset. Raises UserError when it lacks the columns of every loader."""
+def check_licence(licence: str) -> None:
+    """Raises UserError for one that the Hub takes on no card: it would say so only after all the training."""
+    from huggingface_hub import DatasetCard
+
+    from train_space.hub import hub_errors
+
+    if not licence or len(licence) > 100 or "," in licence:
+        raise UserError("Please say under which licence the rows may be used, such as cc-by-4.0.")
+    try:
+        with hub_errors("ask the Hub which licences it knows"):
+            DatasetCard(f"---\nlicense: {json.dumps(licence)}\n---\n").validate(repo_type="dataset")
+    except ValueError:
+        raise UserError(f"The Hub does not know the licence {licence}; please name one of its ids, such as cc-by-4.0, "
+                        "or other.") from None
+
+
+def look_at_dataset(repo: str, token: str) -> tuple[str, list[dict]]:
+    """(commit sha, first rows) of a Hub dataset. Raises UserError when it cannot be read as rows."""
     from datasets import load_dataset
     from huggingface_hub import HfApi
 
@@ -117,9 +134,24 @@ def look_at_dataset(repo: str, token: str) -> tuple[str, str, list[dict]]:
         raise
     except Exception as error:  # each format's reader has errors of its own
         raise UserError(f"The dataset {repo} has no split `train` that can be read as rows.") from error
-    names = set(columns(rows))
-    for loader in ("medquad", "jsonl", "flashcards"):
-        if set(COLUMNS[loader]) <= names:
-            return loader, sha, rows
-    raise UserError("A dataset needs the columns question and answer, or input and output; "
-                    f"this one has {', '.join(sorted(names))[:200]}. Upload a file to choose columns.")
+    if not rows or len(columns(rows)) > MAX_COLUMNS:
+        raise UserError(f"The dataset {repo} has no rows, or more than {MAX_COLUMNS} columns.")
+    return sha, rows
+
+
+def source_fields(rows: list[dict], question: str | None, answer: str | None) -> dict:
+    """Which loader reads a Hub dataset with these first rows, and its columns. Raises UserError for a bad choice.
+
+    MedQuAD's other columns tell which rows are about one thing, so its own loader reads it.
+    """
+    names = columns(rows)
+    if not question and not answer:
+        question, answer = guesses(names)
+    if question not in names or answer not in names or question == answer:
+        raise UserError(DIFFERENT)
+    for name in (question, answer):
+        if not any(isinstance(row.get(name), str) for row in rows):
+            raise UserError(f"The column {name} holds no text.")
+    if (question, answer) == ("question", "answer") and set(COLUMNS["medquad"]) <= set(names):
+        return {"source": "medquad"}
+    return {"source": "jsonl", "question_column": question, "answer_column": answer}

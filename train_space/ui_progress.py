@@ -55,7 +55,7 @@ def shown(run: Run | None) -> str:
     line = f'<p class="{look}" role="status">{escape(sentence(run))}</p>'
     if run is None or run.recipe is None or not run.doing:
         return f'<div class="kira-text">{line}</div>'
-    parts = [line, _estimate(run)]
+    parts = [line, _estimate(run), _resumed(run)]
     if run.doing != ESTIMATE:
         parts += _training(run)
     if run.published:
@@ -67,6 +67,12 @@ def _estimate(run: Run) -> str:
     """The line of train_space/estimate.py."""
     made = re.findall(r"^estimate +(.*)$", run.output(), re.MULTILINE)
     return f'<p class="kira-small">Estimate for this machine: {escape(made[-1])}.</p>' if made else ""
+
+
+def _resumed(run: Run) -> str:
+    """The line of train_space/train.py."""
+    made = re.findall(r"^Resuming from step (\d+),", run.output(), re.MULTILINE)
+    return f'<p class="kira-small">Resumed from step {made[-1]}, the last whole checkpoint.</p>' if made else ""
 
 
 def _training(run: Run) -> list[str]:

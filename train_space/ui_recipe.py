@@ -1,6 +1,7 @@
 """The recipe as a form: the fields that a visitor may change, in the recipe's own words, with this page's limits."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import gradio as gr
@@ -22,11 +23,18 @@ FIELDS = {f.name: f for f in dataclasses.fields(Recipe)}
 
 
 def preset() -> Recipe:
-    """Where the form starts: the recipe for GPUs where there is one, else the one for a laptop's CPU."""
+    """Where the form starts: the recipe for GPUs where there is one, else the one for a laptop's CPU.
+
+    `deploy` names the base of the run that it serves, because that of a laptop is on no Hub but a laptop's.
+    """
     import torch
 
-    name = "tuned" if torch.cuda.is_available() else "embedded"
-    return recipes.load(name)
+    start = recipes.load("tuned" if torch.cuda.is_available() else "embedded")
+    base = os.environ.get("KIRA_BASE_REPO") or start.base_repo
+    if base != start.base_repo:
+        start = dataclasses.replace(start, base_repo=base, base_licence="")
+    # The visitor's adapter is no release of Kira's; while triage is below its bar, the card begins with that.
+    return dataclasses.replace(start, publish_below_safety_bar=True)
 
 
 def controls(names: dict, start: Recipe) -> list:

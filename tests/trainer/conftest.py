@@ -36,3 +36,16 @@ def trainer(hub, tiny_base, tmp_path_factory):  # noqa: F811
     if running.process.poll() is None:
         running.process.terminate()
         running.process.wait(20)
+
+
+@pytest.fixture
+def open_page(browser, trainer):  # noqa: F811
+    seen = []
+
+    def open_one(**options):
+        seen.append(Visit(browser, trainer.url, **options))
+        return seen[-1]
+
+    yield open_one
+    for each in seen:
+        each.page.close()
