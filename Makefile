@@ -96,8 +96,7 @@ sbom: $(READY)
 	mkdir -p .kira
 	$(PY) -m cyclonedx_py requirements requirements.lock -o .kira/sbom.json
 
-# From a CSV file in the training Space to an answer in the public one, in Chromium, into results/browser_run.json; then
-# `make readme` quotes it.
+# From a CSV file in the training Space to an answer in the public one, in Chromium, into results/browser_run.json.
 browser-run: $(READY) chromium
 	KIRA_BROWSER_RUN=results/browser_run.json $(PY) -m pytest tests/trainer/test_browser_run.py -m slow --timeout 7200
 

@@ -1,7 +1,7 @@
 """From a CSV file in the training Space to answers in the public Space, in Chromium, with the real small base.
 
 Both Spaces are copies of what `deploy` sent. With KIRA_BROWSER_RUN=FILE the steps and their times are kept there
-(results/browser_run.json is such a file).
+(`make browser-run`).
 """
 
 import csv
@@ -13,6 +13,7 @@ import shlex
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -140,8 +141,6 @@ def keep(steps: Steps) -> None:
 
     print(*(f"{step['seconds']:8.1f} s  {step['step']}: {step['seen']}" for step in steps.done), sep="\n")
     if path := os.environ.get("KIRA_BROWSER_RUN"):
-        from pathlib import Path
-
         write_json(Path(path), {
             "command": "make browser-run", "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "code_commit": stages.code_commit(), "machine": stages.hardware(), "versions": stages.versions(),
