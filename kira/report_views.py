@@ -53,7 +53,7 @@ def links(title: str, folder: str, names: list[str]) -> str:
 
 def _experiments(title: str, columns, rows) -> str:
     shown = table(title, columns, rows, wide=True) if rows else "<p>Nothing matches.</p>"
-    return f'<div class="kira-text"><h3 aria-live="polite">{escape(title)}</h3>{shown}</div>'
+    return f'<div class="kira-text" lang="en"><h3 aria-live="polite">{escape(title)}</h3>{shown}</div>'
 
 
 def _cells(row: dict) -> list[str]:

@@ -85,8 +85,8 @@ def test_the_worst_answers_come_first(visit):
 def test_orders():
     answers = [{"id": i, "base": {"rougeL": base}, "tuned": {"rougeL": tuned}}
                for i, (base, tuned) in enumerate([(0.1, 0.5), (0.9, 0.6), (0.0, 0.2)])]
-    for order, ids in {"As published": [0, 1, 2], "Worst first": [2, 0, 1], "Best first": [1, 0, 2],
-                       "Most lost against the base first": [1, 2, 0]}.items():
+    for order, ids in {"order_published": [0, 1, 2], "order_worst": [2, 0, 1], "order_best": [1, 0, 2],
+                       "order_lost": [1, 2, 0]}.items():
         assert [answer["id"] for answer in answer_order.ordered(answers, order)] == ids
 
 
