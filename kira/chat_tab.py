@@ -91,10 +91,10 @@ def chat_tab(demo: gr.Blocks):
     box = gr.Textbox(label=here("your_question"), lines=2, max_lines=6, max_length=settings().max_question_chars,
                      placeholder=here("what_is"), elem_id="kira-question")
     disclaimer()
-    with gr.Row():
+    with gr.Row(elem_classes="kira-buttons"):
         send = gr.Button(here("send"), variant="primary", min_width=60)
         stop, again, clear = (gr.Button(here(name), min_width=60) for name in ("stop", "retry", "clear"))
-    with gr.Row(elem_classes="kira-tools"):
+    with gr.Row(elem_classes=["kira-tools", "kira-buttons"]):
         undo, edit, copy_answer, copy_all = (
             gr.Button(here(name), size="sm", min_width=130) for name in ("undo", "edit", "copy_answer", "copy_all"))
     keep = gr.Checkbox(False, label=here("keep"), info=here("keep_info"))

@@ -91,7 +91,7 @@ def compare_tab(page: gr.Blocks):
     box = gr.Textbox(label=here("every_model"), lines=2, max_length=settings().max_question_chars,
                      placeholder=here("what_is"))
     disclaimer()
-    with gr.Row():
+    with gr.Row(elem_classes="kira-buttons"):
         go = gr.Button(here("compare"), variant="primary", min_width=80)
         stop = gr.Button(here("stop"), min_width=80)
         draw = gr.Button(here("test_question"), min_width=140, visible=False)
@@ -105,14 +105,14 @@ def compare_tab(page: gr.Blocks):
                 columns.append(column)
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Column(visible=False) as frame:
-        with gr.Row():
+        with gr.Row(elem_classes="kira-buttons"):
             buttons = [gr.Button(here(name), min_width=120, interactive=False) for name in votes.CHOICES.values()]
         consent = gr.Checkbox(
             label=here("consent"), visible=bool(kept_votes.keeper),
             info=f"{here('consent_info')} {settings().votes_repo}")
         count = gr.HTML("")
     details = gr.HTML("")
-    with gr.Row(visible=False) as keep:
+    with gr.Row(visible=False, elem_classes="kira-buttons") as keep:
         link, record, picture = (gr.Button(here(name), size="sm", min_width=90)
                                  for name in ("copy_link", "save_json", "save_png"))
     told = gr.HTML("", elem_classes="kira-status")

@@ -63,7 +63,7 @@ def compared(recipe, split, text):
                                     (report_views.runs, bundled.runs())))
 
 
-def results_tab():
+def results_tab(demo: gr.Blocks):
     """The tab; returns the radio and all else that `measured` fills."""
     number = gr.Radio([("", 0)], value=0, label=here("adapter"), visible=False)
     table = gr.HTML()
@@ -71,7 +71,7 @@ def results_tab():
         with gr.Accordion(here("meaning"), open=False):
             meaning = gr.HTML()
         deltas, cells, loss, safety, taken = (gr.HTML(padding=True) for _ in range(5))
-    gr.HTML(f'<div lang="en">{report_views.safety_report(bundled.safety_report())}</div>', padding=True)
+    report = gr.HTML(padding=True)
     _experiments()
     with gr.Column(visible=False) as browser:
         gr.HTML(f'<div class="kira-text"><h2>{here("every_answer")}</h2></div>', padding=True)
@@ -82,6 +82,7 @@ def results_tab():
                                 label=here("order"))
         pick = gr.Dropdown([], label=here("question"), filterable=False)
         detail = gr.HTML(padding=True)
+    demo.load(lambda: report_views.safety_report(bundled.safety_report()), None, report, **QUIET)
     gr.on([text.change, kind.change, order.change], picks, [number, text, kind, order], pick, **QUIET)
     pick.change(picked, [number, pick], detail, **QUIET)
     shown = [table, meaning, deltas, cells, loss, safety, taken, kind, pick, detail, found, browser]

@@ -112,4 +112,4 @@ def test_a_missed_bar_is_said_in_words():
     assert "1 bar missed." in page and "97 % of 333, and at least 98 % is the bar." in page
     assert "Do not rely on Kira to notice an emergency." in page
     share["recall"] |= {"value": 0.98}
-    assert "missed.</strong>" not in report_views.safety_report(report)
+    assert "missed.</p>" not in report_views.safety_report(report)
