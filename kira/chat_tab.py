@@ -83,7 +83,7 @@ def report():
 
 def chat_tab(demo: gr.Blocks):
     talk = gr.Chatbot(show_label=False, height="46vh", min_height=220, render_markdown=False, buttons=[],
-                      autoscroll=False, feedback_options=("Like", "Dislike"),
+                      autoscroll=False, feedback_options=("Like", "Dislike"), elem_id="kira-talk",
                       placeholder=here("ask_about"))
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Row(elem_classes="kira-examples"):
@@ -94,7 +94,7 @@ def chat_tab(demo: gr.Blocks):
     with gr.Row(elem_classes="kira-buttons"):
         send = gr.Button(here("send"), variant="primary", min_width=60)
         stop, again, clear = (gr.Button(here(name), min_width=60) for name in ("stop", "retry", "clear"))
-    with gr.Row(elem_classes=["kira-tools", "kira-buttons"]):
+    with gr.Row(elem_classes="kira-tools"):
         undo, edit, copy_answer, copy_all = (
             gr.Button(here(name), size="sm", min_width=130) for name in ("undo", "edit", "copy_answer", "copy_all"))
     keep = gr.Checkbox(False, label=here("keep"), info=here("keep_info"))

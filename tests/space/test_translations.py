@@ -74,7 +74,7 @@ def test_the_page_follows_the_browser_s_language(visit, locale, language):
     expect(page.get_by_text(say["browser"]["disclaimer"]).locator("visible=true")).to_be_visible()
     if language != "en":
         nothing_english(page, language)
-    seen.shot(f"{language}-chat")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") and not seen.complaints
 
 
 @pytest.mark.parametrize("locale, language, width, dark", [("es-ES", "es", 390, False), ("hi-IN", "hi", 1280, True)])
@@ -93,6 +93,7 @@ def test_chat_compare_and_results_in_another_language(visit, locale, language, w
     page.get_by_role("button", name=say["copy_all"]).click()
     expect(page.get_by_text(say["copied"])).to_be_visible()
     assert say["disclaimer"] in page.evaluate("window.copied")
+    expect(page.locator("#kira-talk button").locator("visible=true")).to_have_count(2)  # like and dislike alone
     page.get_by_role("button", name=say["settings"]).locator("visible=true").click()
     nothing_english(page, language)
     seen.shot(f"{language}-chat")
