@@ -25,7 +25,10 @@ def gradio_translations():
 
 
 def here(key: str):
-    """A text of "browser" as a component's label, placeholder, info or value, or within HTML, there once at most."""
+    """A text of "browser" as a component's label, placeholder, info or value, or within HTML, there once at most.
+
+    Gradio's object answers every string method with itself, so `html.escape` leaves it whole.
+    """
     if key not in TEXTS["en"]["browser"]:
         raise KeyError(key)
     return gradio_translations()(PREFIX + key)
