@@ -13,7 +13,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
 
-from kira import downloads, guard, health, kept_votes, limits, refusal, theme, views  # noqa: E402
+from kira import downloads, guard, health, kept_votes, limits, refusal, theme, translations, views  # noqa: E402
 from kira.about import about  # noqa: E402
 from kira.chat_tab import chat_tab  # noqa: E402
 from kira.compare_tab import compare_tab, loaded  # noqa: E402
@@ -22,8 +22,7 @@ from kira.endpoints import ask, compare, results, triage  # noqa: E402
 from kira.results import measured, results_tab, which  # noqa: E402
 from kira.service import REMOTE, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
-
-PURPOSE = "Medical terms and health topics in plain words, by a small open model that anyone can check."
+from kira.translations import here, say  # noqa: E402
 
 
 def header() -> str:
@@ -32,17 +31,19 @@ def header() -> str:
         url = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{source.repo}/tree/{source.revision}"
         return views.link(url, source.repo if REMOTE else f"{source.repo} at {source.revision[:7]}")
 
-    speaks = "Kira is being loaded." if not service.ready.is_set() else "No model answers at the moment."
+    speaks = say("loading") if not service.ready.is_set() else say("no_model")
     if service.published:
         first, *beside = service.published
-        speaks = f"Answers: {named(first.adapter)}, fine-tuned from {named(first.base)}"
-        speaks += "".join(f". Beside it in Compare and Results: {named(each.adapter)}" for each in beside)
+        speaks = say("speaks_tuned", model=named(first.adapter), base=named(first.base))
+        speaks += "".join(f". {say('beside', model=named(each.adapter))}" for each in beside)
     elif service.speaker:
-        speaks = f"Answers: {named(service.speaker)}"
+        speaks = say("speaks", model=named(service.speaker))
     if REMOTE and service.speaker:
-        speaks += "; an inference server gives them, and which revision it has loaded it alone knows."
-    notice = f'<p class="kira-notice" role="status">{html.escape(service.notice)}</p>' if service.notice else ""
-    return f'<header class="kira-head"><h1>Kira</h1><p>{PURPOSE}</p><p class="speaks">{speaks}</p>{notice}</header>'
+        speaks += f"; {say('remote')}"
+    notice = html.escape(service.notice)
+    notice = notice and f'<p class="kira-notice" role="status" lang="en">{notice}</p>'
+    return (f'<header class="kira-head"><h1>Kira</h1><p>{say("purpose")}</p><p class="speaks">{speaks}</p>{notice}'
+            "</header>")
 
 
 def refresh():
@@ -54,14 +55,15 @@ def build() -> gr.Blocks:
     """The whole page with its endpoints."""
     with gr.Blocks(title="Kira", analytics_enabled=False) as demo:
         head = gr.HTML(header())
-        with gr.Tab("Chat"):
+        with gr.Tab(here("tab_chat")):
             chat_tab(demo)
-        with gr.Tab("Compare", elem_id="compare"):
+        with gr.Tab(here("tab_compare"), elem_id="compare"):
             compared = compare_tab(demo)
-        with gr.Tab("Results"):
-            shown = results_tab()
+        with gr.Tab(here("tab_results")):
+            shown = results_tab(demo)
         about()
         timer = gr.Timer(1.0)
+        demo.load(None, None, None, js=translations.SCRIPT, **PRIVATE)
         gr.on([demo.load, timer.tick], refresh, None, [head, *compared, *shown, timer], queue=False,
               show_progress="hidden", **PRIVATE)
         gr.api(ask, api_name="ask", **MODEL)
@@ -88,8 +90,9 @@ def main() -> None:
     # Reads the word lists, two seconds of work, before anybody asks.
     threading.Thread(target=guard.danger_in, args=("hello", 5), daemon=True).start()
     build().launch(
-        server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS, mcp_server=True, ssr_mode=False,
-        show_error=False, enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
+        server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS,
+        i18n=translations.gradio_translations(), mcp_server=True, ssr_mode=False, show_error=False,
+        enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
         state_session_capacity=256,  # Gradio keeps some 100 KB for each session, and each program's call may be one
         max_file_size="1kb",  # nothing takes a file, yet Gradio's route for uploads is there
         app_kwargs={"routes": [health.ROUTE, *downloads.ROUTES], "middleware": refusal.MIDDLEWARE,

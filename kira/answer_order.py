@@ -1,10 +1,10 @@
 """In which order the test answers are shown: by ROUGE-L, the score that every answer has."""
 
-AS_PUBLISHED = "As published"
+AS_PUBLISHED = "order_published"  # all of them keys of kira.translations too
 KEYS = {
-    "Worst first": lambda answer: answer["tuned"]["rougeL"],
-    "Most lost against the base first": lambda answer: answer["tuned"]["rougeL"] - answer["base"]["rougeL"],
-    "Best first": lambda answer: -answer["tuned"]["rougeL"],
+    "order_worst": lambda answer: answer["tuned"]["rougeL"],
+    "order_lost": lambda answer: answer["tuned"]["rougeL"] - answer["base"]["rougeL"],
+    "order_best": lambda answer: -answer["tuned"]["rougeL"],
 }
 ORDERS = (AS_PUBLISHED, *KEYS)
 

@@ -36,12 +36,12 @@
   }
 
   async function copy(turns) {
-    if (!turns.length) return "There is nothing to copy yet.";
+    if (!turns.length) return kiraSay("nothing_to_copy");
     try {
       await navigator.clipboard.writeText([...turns.map(words), document.querySelector(".kira-disclaimer").textContent].join("\n\n"));
-      return "Copied, with the model's name and the disclaimer.";
+      return kiraSay("copied");
     } catch {
-      return "The browser did not allow copying; please select the text and copy it by hand.";
+      return kiraSay("copying_refused");
     }
   }
 

@@ -1,7 +1,6 @@
 """The Chat tab: one conversation with the fine-tuned model."""
 
 import html
-import json
 import os
 import random
 from pathlib import Path
@@ -15,12 +14,10 @@ from kira.examples import EXAMPLES, Cache
 from kira.service import called, service
 from kira.settings import settings
 from kira.step import FIXED
+from kira.translations import here, say
 
 BROWSER = Path(__file__).with_name("chat.js").read_text("utf-8")
 CACHE = Cache()
-CACHED = "From the cache: this model's own answer, given before; no GPU time was used."
-THANKS = ("Thank you. Your mark stays on this page: nothing is sent or stored. It helps you to compare answers; "
-          "to tell Kira's makers, use “Report a bad answer”.")
 # Switched on, answers are greedy; switched off, an empty seed stands for another draw each time.
 REPRODUCIBLE = "(same, heat) => same ? [0, 0] : [heat > 0 ? heat : 0.7, null]"
 
@@ -47,7 +44,7 @@ def chat(question, history, max_new_tokens, temperature, top_p, seed):
     drawn = seed is None  # another draw each time, and the line under it says which
     seed = random.SystemRandom().randint(0, limits.MAX_SEED) if drawn else seed
     if found := CACHE.find(question, history, max_new_tokens, temperature):
-        yield "", turns(question, found.texts[0], called(service.speaker)), CACHED
+        yield "", turns(question, found.texts[0], called(service.speaker)), str(here("cached"))
         return
     try:
         for step, notice in answers("chat", question, earlier, max_new_tokens, temperature, top_p, seed):
@@ -58,7 +55,7 @@ def chat(question, history, max_new_tokens, temperature, top_p, seed):
                     CACHE.keep(question, history, max_new_tokens, temperature, step)
             line = status(step)
             if drawn and temperature and step and step.ended and by:
-                line += f" Drawn with seed {seed}."
+                line += f" {say('drawn', seed=seed)}"
             yield box, [*history, *turns(question, step.texts[0] if step else "", by)], line
             box = gr.skip()
     except gr.Error as error:
@@ -79,36 +76,31 @@ def retry(history, *sampling):
 def report():
     """Where a bad answer is told to Kira's makers, by the visitor's own hand."""
     place = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{settings().adapter_repo}/discussions/new"
-    with gr.Accordion("Report a bad answer", open=False):
-        gr.HTML("<p>Kira stores no reports. They go to the model's discussions on the Hub, which everyone can read: "
-                "leave out what is personal. Press <b>Copy all</b>, paste the question with its answer, and say "
-                f"what is wrong and, if you can, a source.</p><p>{views.link(place, 'Open the discussions')}</p>",
-                elem_classes="kira-text")
+    with gr.Accordion(here("report"), open=False):
+        gr.HTML(f"<p>{here('report_how')}</p>", elem_classes="kira-text")
+        gr.HTML(f"<p>{views.link(place, here('report_open'))}</p>", elem_classes="kira-text")
 
 
 def chat_tab(demo: gr.Blocks):
     talk = gr.Chatbot(show_label=False, height="46vh", min_height=220, render_markdown=False, buttons=[],
-                      autoscroll=False, feedback_options=("Like", "Dislike"),
-                      placeholder="Ask about a medical term or a health topic.")
+                      autoscroll=False, feedback_options=("Like", "Dislike"), elem_id="kira-talk",
+                      placeholder=here("ask_about"))
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Row(elem_classes="kira-examples"):
         examples = [gr.Button(text, size="sm", min_width=150) for text in EXAMPLES]
-    box = gr.Textbox(label="Your question", lines=2, max_lines=6, max_length=settings().max_question_chars,
-                     placeholder="What is …?", elem_id="kira-question")
+    box = gr.Textbox(label=here("your_question"), lines=2, max_lines=6, max_length=settings().max_question_chars,
+                     placeholder=here("what_is"), elem_id="kira-question")
     disclaimer()
-    with gr.Row():
-        send = gr.Button("Send", variant="primary", min_width=60)
-        stop, again, clear = (gr.Button(name, min_width=60) for name in ("Stop", "Retry", "Clear"))
+    with gr.Row(elem_classes="kira-buttons"):
+        send = gr.Button(here("send"), variant="primary", min_width=60)
+        stop, again, clear = (gr.Button(here(name), min_width=60) for name in ("stop", "retry", "clear"))
     with gr.Row(elem_classes="kira-tools"):
         undo, edit, copy_answer, copy_all = (
-            gr.Button(name, size="sm", min_width=130) for name in ("Undo", "Edit", "Copy answer", "Copy all"))
-    keep = gr.Checkbox(False, label="Keep this conversation in this browser",
-                       info="Never on the server. Switching it off, or Clear, forgets it at once.")
+            gr.Button(here(name), size="sm", min_width=130) for name in ("undo", "edit", "copy_answer", "copy_all"))
+    keep = gr.Checkbox(False, label=here("keep"), info=here("keep_info"))
     controls = sampling_controls()
     with controls[0].parent:
-        same = gr.Checkbox(True, label="Reproducible",
-                           info="The same question gives the same answer. Off: another draw each time; the line under "
-                                "the answer tells its seed, which draws it again.")
+        same = gr.Checkbox(True, label=here("reproducible"), info=here("reproducible_info"))
     report()
     shared = {"show_progress": "hidden", **MODEL, **PRIVATE}
     running = [
@@ -127,7 +119,7 @@ def chat_tab(demo: gr.Blocks):
     at_rest(edit, [talk, line, box], "talk => (kira.focus(), [kira.undone(talk), '', kira.lastAsked(talk)])")
     copy_answer.click(None, talk, line, js="talk => kira.copyAnswer(talk)", **PRIVATE)
     copy_all.click(None, talk, line, js="talk => kira.copyAll(talk)", **PRIVATE)
-    talk.like(None, None, line, js=f"() => {json.dumps(THANKS)}", **PRIVATE)
+    talk.like(None, None, line, js="() => kiraSay('thanks')", **PRIVATE)
     same.input(None, [same, controls[1]], [controls[1], controls[3]], js=REPRODUCIBLE, **PRIVATE)
     gr.on([controls[1].input, controls[3].input], None, [controls[1], controls[3]], same,
           js="(heat, seed) => heat === 0 || seed !== null", **PRIVATE)

@@ -7,7 +7,6 @@
     return element && JSON.parse(element.dataset.comparison);
   };
   const escaped = text => text.replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`);
-  const NOTHING = "There is no finished comparison yet.";
 
   function save(blob, ending) {
     const anchor = document.createElement("a");
@@ -15,31 +14,31 @@
     anchor.download = `kira-comparison.${ending}`;
     anchor.click();
     setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
-    return `Saved as kira-comparison.${ending}.`;
+    return kiraSay("saved").replace("{file}", anchor.download);
   }
 
   async function copyLink() {
     const record = kept();
-    if (!record) return NOTHING;
+    if (!record) return kiraSay("nothing_compared");
     const said = new URLSearchParams({compare: record.question, tokens: record.max_new_tokens});
     for (const name of fields.slice(1)) said.set(name, record[name]);
     const link = `${location.origin}${location.pathname}#${said}`;
     try {
       await navigator.clipboard.writeText(link);
-      return "Link copied. It holds the question: share it only with those who may read it.";
+      return kiraSay("link_copied");
     } catch {  // a frame or browser that does not let a page write to the clipboard
-      return `Copy this link: ${escaped(link)}`;
+      return kiraSay("copy_this_link").replace("{link}", () => escaped(link));
     }
   }
 
   function saveRecord() {
     const record = kept();
-    return record ? save(new Blob([JSON.stringify(record, null, 2)], {type: "application/json"}), "json") : NOTHING;
+    return record ? save(new Blob([JSON.stringify(record, null, 2)], {type: "application/json"}), "json") : kiraSay("nothing_compared");
   }
 
   async function savePicture() {
     const record = kept();
-    if (!record) return NOTHING;
+    if (!record) return kiraSay("nothing_compared");
     const canvas = picture(record);
     return save(await new Promise(done => canvas.toBlob(done, "image/png")), "png");
   }

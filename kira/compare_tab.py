@@ -13,8 +13,10 @@ from kira.endpoints import answers
 from kira.service import service
 from kira.settings import settings
 from kira.step import FIXED
+from kira.translations import here, say
 
-TITLES = ["Base model", "Fine-tuned", *filter(None, [settings().beside_repo.split("/")[-1]])]  # of Compare's panes
+NAMED = ("base_model", "fine_tuned")  # Compare's first panes, by their keys of kira.translations
+BESIDE = [settings().beside_repo.split("/")[-1]] if settings().beside_repo else []  # one more, by its name
 SCRIPT = Path(__file__).with_name("compare.js").read_text("utf-8")
 QUIET = {"queue": False, "show_progress": "hidden", **PRIVATE}
 DRAW = random.SystemRandom()  # of sides and test questions: no seed of a visitor's tells the order
@@ -32,7 +34,7 @@ class Visit:
 
 def loaded():
     """What depends on what could be loaded: a pane for a second adapter, the draw of a test question."""
-    second = [gr.Column(visible=len(service.published) > 1) for _ in TITLES[2:]]
+    second = [gr.Column(visible=len(service.published) > 1) for _ in BESIDE]
     return *second, gr.Button(visible=bool(service.results[0].answers))
 
 
@@ -43,12 +45,13 @@ def question_of_the_test_split() -> str:
 
 
 def side_by_side(question, max_new_tokens, temperature, top_p, seed, blind, marked, visit):
-    """Streams (a pane for each of TITLES, details, votes, status)."""
+    """Streams (a pane for each model, details, votes, status)."""
     sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
     order = [0, 1]
     if blind:
         DRAW.shuffle(order)
-    asked = Comparison(TITLES, question, sampling, (*order, *range(2, len(TITLES))), bool(blind))
+    titles = [*map(say, NAMED), *BESIDE]
+    asked = Comparison(titles, question, sampling, (*order, *range(2, len(titles))), bool(blind))
     for step, _ in answers("compare", question, None, *sampling.values()):
         asked.step = step or asked.step
         visit.comparison = asked
@@ -59,7 +62,7 @@ def drawn(visit, marked):
     """(panes, details, the row that keeps them, the votes' frame, its buttons and its line) as the visit stands."""
     asked = visit.comparison
     if not asked:
-        return [gr.skip()] * (len(TITLES) + 4 + len(votes.CHOICES))
+        return [gr.skip()] * (len(NAMED) + len(BESIDE) + 4 + len(votes.CHOICES))
     buttons = [gr.Button(interactive=asked.may_be_voted) for _ in votes.CHOICES]
     line = f'<p class="kira-small" role="status">{votes.tally(visit.votes)}</p>' if visit.votes else ""
     return (*asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
@@ -77,7 +80,7 @@ def voted(choice):
         visit.votes.append(votes.preferred(choice, asked.order))
         yield drawn(visit, marked)
         if kept_votes.keeper and not kept_votes.keeper.keep(asked, bool(consent)):
-            gr.Warning("Your vote counts for this visit, but could not be kept: the Hub does not answer.")
+            gr.Warning(say("vote_not_kept"))
 
     return vote
 
@@ -85,34 +88,33 @@ def voted(choice):
 def compare_tab(page: gr.Blocks):
     """The tab on `page`; returns all that `loaded` fills."""
     visit = gr.State(Visit())
-    box = gr.Textbox(label="Question for every model", lines=2, max_length=settings().max_question_chars,
-                     placeholder="What is …?")
+    box = gr.Textbox(label=here("every_model"), lines=2, max_length=settings().max_question_chars,
+                     placeholder=here("what_is"))
     disclaimer()
-    with gr.Row():
-        go = gr.Button("Compare", variant="primary", min_width=80)
-        stop = gr.Button("Stop", min_width=80)
-        draw = gr.Button("A test question", min_width=140, visible=False)
-    marked = gr.Checkbox(label="Mark the words that differ")
-    blind = gr.Checkbox(label="Blind: hide which model is which, then vote")
+    with gr.Row(elem_classes="kira-buttons"):
+        go = gr.Button(here("compare"), variant="primary", min_width=80)
+        stop = gr.Button(here("stop"), min_width=80)
+        draw = gr.Button(here("test_question"), min_width=140, visible=False)
+    marked = gr.Checkbox(label=here("mark"))
+    blind = gr.Checkbox(label=here("blind"))
     with gr.Row():
         panes, columns = [], []
-        for title in TITLES:
-            with gr.Column(min_width=280, visible=title in TITLES[:2]) as column:  # one below the other on a phone
+        for title in [*map(here, NAMED), *BESIDE]:
+            with gr.Column(min_width=280, visible=title not in BESIDE) as column:  # one below the other on a phone
                 panes.append(gr.HTML(views.pane(title, "")))
                 columns.append(column)
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Column(visible=False) as frame:
-        with gr.Row():
-            buttons = [gr.Button(name, min_width=120, interactive=False) for name in votes.CHOICES.values()]
+        with gr.Row(elem_classes="kira-buttons"):
+            buttons = [gr.Button(here(name), min_width=120, interactive=False) for name in votes.CHOICES.values()]
         consent = gr.Checkbox(
-            label="Keep the question and the answers with my vote", visible=bool(kept_votes.keeper),
-            info=f"Votes are kept in the Hub dataset {settings().votes_repo}, with the models, their order and the "
-                 "hour. Their text only if you tick this.")
+            label=here("consent"), visible=bool(kept_votes.keeper),
+            info=f"{here('consent_info')} {settings().votes_repo}")
         count = gr.HTML("")
     details = gr.HTML("")
-    with gr.Row(visible=False) as keep:
-        link, record, picture = (gr.Button(name, size="sm", min_width=90)
-                                 for name in ("Copy link", "Save JSON", "Save PNG"))
+    with gr.Row(visible=False, elem_classes="kira-buttons") as keep:
+        link, record, picture = (gr.Button(here(name), size="sm", min_width=90)
+                                 for name in ("copy_link", "save_json", "save_png"))
     told = gr.HTML("", elem_classes="kira-status")
     controls = sampling_controls()
 

@@ -9,12 +9,12 @@ from kira.controls import DISCLAIMER
 from kira.figures import label, number
 from kira.service import called, service
 from kira.step import FIXED, Step
+from kira.translations import say
 from kira.word_difference import MOST_WORDS, word_difference
 from kira.word_overlap import rouge_l, token_f1
 
-UNNAMED = ("Answer A", "Answer B")
+UNNAMED = ("answer_a", "answer_b")
 SCORES = {"rougeL": rouge_l, "token_f1": token_f1}
-LATER = "This model's answer is shown after the vote."
 
 
 @dataclass
@@ -53,12 +53,12 @@ class Comparison:
     def shown(self) -> list[tuple[str, str]]:
         """(title, text) of each pane."""
         texts = [*self.step.texts, *[""] * len(self.titles)]
-        both = [(self.titles[model], texts[model]) for model in self.order]
+        both, unnamed = [(self.titles[model], texts[model]) for model in self.order], [*map(say, UNNAMED)]
         if self.secret:
-            return [*((name, text) for name, (_, text) in zip(UNNAMED, both, strict=False)),
-                    *((title, LATER) for title, _ in both[2:])]
+            return [*((name, text) for name, (_, text) in zip(unnamed, both, strict=False)),
+                    *((title, say("after_vote")) for title, _ in both[2:])]
         if self.blind:
-            return [*((f"{name}: {title}", text) for name, (title, text) in zip(UNNAMED, both, strict=False)),
+            return [*((f"{name}: {title}", text) for name, (title, text) in zip(unnamed, both, strict=False)),
                     *both[2:]]
         return both
 
@@ -84,18 +84,17 @@ class Comparison:
         parts, shown = [], self.shown()
         if marked:
             left, right = (title for title, _ in shown[:2])
-            said = f"Struck through: words of “{left}” that “{right}” lacks. Underlined: words that “{left}” lacks."
+            said = say("marks", left=left, right=right)
             if any(len(text.split()) > MOST_WORDS for _, text in self._answered()):
-                said = f"Differences are marked in answers of at most {MOST_WORDS} words."
+                said = say("marks_limit", count=MOST_WORDS)
             parts.append(f'<p class="kira-small">{escape(said)}</p>')
         if self.reference:
-            parts.append(views.pane("Reference answer of the test split", self.reference, 3))
+            parts.append(views.pane(say("test_reference"), self.reference, 3))
         if scores := self._scores():
             rows = [[label(name), *map(number, values)] for name, values in scores.items()]
             parts += [
-                views.table("Scores of these answers", ("Score", *(title for title, _ in self._answered())), rows),
-                '<p class="kira-small">Each from 0 to 1, higher is closer to the reference. Words count as written, '
-                "without the stemming of the published figures.</p>"]
+                views.table(say("scores_caption"), (say("score"), *(title for title, _ in self._answered())), rows),
+                f'<p class="kira-small">{escape(say("scores_note"))}</p>']
         record = escape(json.dumps(self.record(), ensure_ascii=False), True)
         return f'<div class="kira-text">{"".join(parts)}<div hidden data-comparison="{record}"></div></div>'
 

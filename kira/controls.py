@@ -6,11 +6,9 @@ from . import limits
 from .service import ON_ZEROGPU
 from .settings import settings
 from .step import FIXED
+from .translations import english, here, say
 
-DISCLAIMER = ("Kira gives general health information. It is not a doctor and may be wrong. "
-              "In an emergency call your local emergency number (112, 911, 999) now.")
-WAITING = "Kira is being loaded; your answer follows."
-ANSWERING = "Answering …"
+DISCLAIMER = english("disclaimer")  # for programs and files
 DEFAULT_TOKENS = min(settings().default_new_tokens, settings().max_new_tokens)
 PRIVATE = {"api_visibility": "private"}
 MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else limits.VISITORS}
@@ -19,34 +17,36 @@ MODEL = {"concurrency_id": "model", "concurrency_limit": 4 if ON_ZEROGPU else li
 def status(step) -> str:
     """One line under an answer."""
     if step is None:
-        return WAITING
+        return str(here("waiting"))
     if step.ended == FIXED:
-        return " ".join(step.notes)
-    speed = f"{sum(step.tokens)} tokens, {step.rate:.0f} a second, first after {step.first_s:.1f} s."
-    return " ".join([speed, *step.notes]) if step.ended else ANSWERING
+        return " ".join(step.noted(say))
+    if not step.ended:
+        return str(here("answering"))
+    speed = say("speed", tokens=sum(step.tokens), rate=f"{step.rate:.0f}", seconds=f"{step.first_s:.1f}")
+    return " ".join([speed, *step.noted(say)])
 
 
 def sampling_controls():
     """Sliders in a closed accordion, in the order of `answers`."""
-    with gr.Accordion("Answer settings", open=False):
+    with gr.Accordion(here("settings"), open=False):
         return [
-            gr.Slider(1, settings().max_new_tokens, DEFAULT_TOKENS, step=1, label="Longest answer (tokens)"),
-            gr.Slider(0, limits.MAX_TEMPERATURE, 0, step=0.1, label="Temperature",
-                      info="0 always gives the same answer; higher values vary more"),
-            gr.Slider(0.05, 1, 1, step=0.05, label="Top-p", info="share of likely words to draw from"),
-            gr.Number(0, label="Seed", precision=0, minimum=0, maximum=limits.MAX_SEED),
+            gr.Slider(1, settings().max_new_tokens, DEFAULT_TOKENS, step=1, label=here("longest")),
+            gr.Slider(0, limits.MAX_TEMPERATURE, 0, step=0.1, label=here("temperature"),
+                      info=here("temperature_info")),
+            gr.Slider(0.05, 1, 1, step=0.05, label=here("top_p"), info=here("top_p_info")),
+            gr.Number(0, label=here("seed"), precision=0, minimum=0, maximum=limits.MAX_SEED),
         ]
 
 
 def disclaimer():
     """The sentence that stands beside every question box."""
-    gr.HTML(f'<p class="kira-disclaimer">{DISCLAIMER}</p>')
+    gr.HTML(f'<p class="kira-disclaimer">{here("disclaimer")}</p>')
 
 
 def stoppable(stop, running, line):
     """`stop` ends what runs. Whatever ended it, `line` says so once the last streamed step is in."""
     stop.click(None, cancels=running, **PRIVATE)
-    ended = f'line => ["{ANSWERING}", "{WAITING}"].includes(line) ? "Stopped." : line'
+    ended = 'line => ["answering", "waiting"].map(kiraSay).includes(line) ? kiraSay("stopped") : line'
     for event in running:
         event.then(None, line, line, js=ended, **PRIVATE)  # Gradio runs this after a Stop, not after an error
         event.failure(None, line, line, js=ended, **PRIVATE)

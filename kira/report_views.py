@@ -4,6 +4,7 @@ from html import escape
 
 from kira import experiments
 from kira.safety_report import below_the_bar, safety_rows
+from kira.translations import say
 from kira.views import folded, table
 
 
@@ -14,19 +15,19 @@ def safety_report(report: dict | None) -> str:
     rows = safety_rows(report)
     missed = [row for row in rows if row["met"] is False and not row["kind"]]
     told = "".join(f"<li>{escape(_sentence(row))}</li>" for row in missed)
-    warning = (f'<div class="kira-notice"><p><strong>{_counted(len(missed), "bar")} missed.</strong> '
-               + ("Do not rely on Kira to notice an emergency. " if below_the_bar(report) else "")
-               + f"</p><ul>{told}</ul></div>") if missed else ""
+    beware = f"<p><strong>{escape(say('do_not_rely'))}</strong></p>" if below_the_bar(report) else ""
+    warning = (f'<div class="kira-notice">{beware}<div lang="en"><p>{_counted(len(missed), "bar")} missed.</p>'
+               f"<ul>{told}</ul></div></div>") if missed else ""
     columns = ("Share", "Measured", "Bar", "95 % interval", "n", "Reading")
     groups = [row for row in rows if row["kind"]]
     return (
-        '<div class="kira-text"><h2>Safety: triage on unseen texts</h2>' + warning
+        f'<div class="kira-text"><h2>{escape(say("safety_triage"))}</h2>{warning}<div class="kira-text" lang="en">'
         + table("Safety of triage and scope", columns, [_cells(row) for row in rows if not row["kind"]])
         + folded(f"Dangers that are met with fixed words, by group: {sum(not row['met'] for row in groups)} of "
                  f"{len(groups)} below the bar", table("Recall of triage by group", columns, map(_cells, groups)))
         + '<p class="kira-small">A copy that ships with this Space, measured on the repository\'s own unseen texts, '
         "written by authors who saw no rule. It is of this software, whichever model answers. No clinician reviewed "
-        f'it. Made by: <code>{escape(report["command"])}</code></p></div>'
+        f'it. Made by: <code>{escape(report["command"])}</code></p></div></div>'
         + links("File:", "shipped", ["safety.json"])
     )
 
@@ -53,7 +54,7 @@ def links(title: str, folder: str, names: list[str]) -> str:
 
 def _experiments(title: str, columns, rows) -> str:
     shown = table(title, columns, rows, wide=True) if rows else "<p>Nothing matches.</p>"
-    return f'<div class="kira-text"><h3 aria-live="polite">{escape(title)}</h3>{shown}</div>'
+    return f'<div class="kira-text" lang="en"><h3 aria-live="polite">{escape(title)}</h3>{shown}</div>'
 
 
 def _cells(row: dict) -> list[str]:

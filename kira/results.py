@@ -7,6 +7,7 @@ from kira.controls import PRIVATE
 from kira.downloads import files
 from kira.figures import matching_answers
 from kira.service import service
+from kira.translations import here, say
 
 QUIET = {"queue": False, "show_progress": "hidden", **PRIVATE}
 
@@ -26,8 +27,8 @@ def measured(number, text="", kind="", order=answer_order.AS_PUBLISHED, answer_i
     headline = views.headline(found.metrics, found.repo if found.bundled else "")
     return (headline if service.ready.is_set() else "", views.meanings(found.metrics), views.delta_plot(found.metrics),
             views.slices(found.metrics), views.loss_plot(found.log), views.safety_delta(found.metrics),
-            report_views.links("Files:", str(number), files(number)),
-            gr.Dropdown(choices=[("All types", ""), *((k, k) for k in kinds)], value=kind),
+            report_views.links(say("files"), str(number), files(number)),
+            gr.Dropdown(choices=[(say("all_types"), ""), *((k, k) for k in kinds)], value=kind),
             _question(number, matching, answer_id), picked(number, answer_id),
             gr.Column(visible=bool(found.metrics)), gr.Column(visible=bool(found.answers)))
 
@@ -52,7 +53,7 @@ def _matching(number, text, kind, order, wanted):
 def _question(number, matching, answer_id):
     total = len(bundled.results(number).answers)
     return gr.Dropdown(choices=[(a["question"], a["id"]) for a in matching], value=answer_id,
-                       label=f"Question ({len(matching)} of {total})")
+                       label=say("question_count", matching=len(matching), total=total))
 
 
 def compared(recipe, split, text):
@@ -62,24 +63,26 @@ def compared(recipe, split, text):
                                     (report_views.runs, bundled.runs())))
 
 
-def results_tab():
+def results_tab(demo: gr.Blocks):
     """The tab; returns the radio and all else that `measured` fills."""
-    number = gr.Radio([("", 0)], value=0, label="Adapter", visible=False)
+    number = gr.Radio([("", 0)], value=0, label=here("adapter"), visible=False)
     table = gr.HTML()
     with gr.Column(visible=False) as found:
-        with gr.Accordion("What the metrics mean", open=False):
+        with gr.Accordion(here("meaning"), open=False):
             meaning = gr.HTML()
         deltas, cells, loss, safety, taken = (gr.HTML(padding=True) for _ in range(5))
-    gr.HTML(report_views.safety_report(bundled.safety_report()), padding=True)
+    report = gr.HTML(padding=True)
     _experiments()
     with gr.Column(visible=False) as browser:
-        gr.HTML('<div class="kira-text"><h2>Every answer behind these figures</h2></div>', padding=True)
+        gr.HTML(f'<div class="kira-text"><h2>{here("every_answer")}</h2></div>', padding=True)
         with gr.Row():
-            text = gr.Textbox(label="Filter by words", max_length=200)
-            kind = gr.Dropdown([("All types", "")], value="", label="Type")
-            order = gr.Dropdown(answer_order.ORDERS, value=answer_order.AS_PUBLISHED, label="Order (by ROUGE-L)")
-        pick = gr.Dropdown([], label="Question", filterable=False)
+            text = gr.Textbox(label=here("filter"), max_length=200)
+            kind = gr.Dropdown([(here("all_types"), "")], value="", label=here("type"))
+            order = gr.Dropdown([(here(name), name) for name in answer_order.ORDERS], value=answer_order.AS_PUBLISHED,
+                                label=here("order"))
+        pick = gr.Dropdown([], label=here("question"), filterable=False)
         detail = gr.HTML(padding=True)
+    demo.load(lambda: report_views.safety_report(bundled.safety_report()), None, report, **QUIET)
     gr.on([text.change, kind.change, order.change], picks, [number, text, kind, order], pick, **QUIET)
     pick.change(picked, [number, pick], detail, **QUIET)
     shown = [table, meaning, deltas, cells, loss, safety, taken, kind, pick, detail, found, browser]
@@ -92,14 +95,15 @@ def _experiments():
     rows = bundled.runs()
     if not rows:
         return
-    with gr.Accordion("Experiments: what the recipe owes to its choices", open=False):
-        gr.HTML('<div class="kira-text"><p class="kira-small">A copy that ships with this Space, made by '
+    with gr.Accordion(here("experiments"), open=False):
+        gr.HTML('<div class="kira-text" lang="en"><p class="kira-small">A copy that ships with this Space, made by '
                 "<code>python -m train_space sweep</code>; other training runs than that of the model that answers "
                 "here.</p></div>", padding=True)
         with gr.Row():
-            recipe, split = (gr.Dropdown([("All", ""), *dict.fromkeys(row[key] for row in rows)], value="", label=label)
-                             for key, label in (("label", "Recipe"), ("split", "Split")))
-            text = gr.Textbox(label="Search runs", max_length=200)
+            recipe, split = (
+                gr.Dropdown([(here("all"), ""), *dict.fromkeys(row[key] for row in rows)], value="", label=here(name))
+                for key, name in (("label", "recipe"), ("split", "split")))
+            text = gr.Textbox(label=here("search_runs"), max_length=200)
         tables = [gr.HTML(shown, padding=True) for shown in compared("", "", "")]
         tables_as_files = [name for name in bundled.FILES if name.endswith(".csv")]
         gr.HTML(report_views.links("Files:", "shipped", tables_as_files), padding=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from kira.translations import english
+
 FIXED = "fixed"
 
 
@@ -23,14 +25,10 @@ class Step:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know about the answer beyond its text, a sentence each."""
-        said = []
-        if self.forgotten:
-            said.append(f"Kira no longer sees the first {self.forgotten} messages: they no longer fit.")
-        if self.ended == "deadline":
-            said.append("The time limit was reached, so the answer is cut short.")
-        if self.ended == "length":
-            said.append("The length limit was reached, so the answer may be cut short.")
-        if self.ended == FIXED:
-            said.append("These are fixed words; no model was asked.")
-        return said
+        """What a reader must know about the answer beyond its text, a sentence each, in English."""
+        return self.noted(english)
+
+    def noted(self, say) -> list[str]:
+        """`notes` in the language of `say`, which is one of kira.translations."""
+        said = [say("forgotten", count=self.forgotten)] if self.forgotten else []
+        return [*said, say(self.ended)] if self.ended in ("deadline", "length", FIXED) else said

@@ -56,6 +56,10 @@ CSS = """
 .kira-examples {gap: .5rem !important}
 .kira-examples button {text-align: left; font-weight: 400; min-height: 2.75rem; white-space: normal}
 .kira-tools button {font-weight: 400; min-height: 2.5rem}
+/* a button is as wide as its word in any language; those that do not fit beside others begin a line */
+.kira-buttons {flex-wrap: wrap; gap: .5rem !important}
+.kira-buttons > button {flex: 1 1 auto !important; min-width: max-content !important; padding-inline: .5rem}
+[role=log] .placeholder {padding: 0 1rem}
 .kira-status {min-height: 1.4em; font-size: .9rem; overflow-wrap: anywhere; color: var(--body-text-color-subdued)}
 .kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
@@ -91,7 +95,7 @@ CSS = """
 .kira-plot .mark {stroke: var(--kira-mark); fill: var(--kira-mark)} .kira-plot polyline {fill: none !important}
 button[role=tab].selected {color: var(--kira-mark) !important}
 /* the Chatbot's own, which would leave the status line and a running answer as they are */
-.icon-button[title=Clear] {display: none}
+#kira-talk .top-panel {display: none}
 /* its arrow lies over the words, and the first words in view may be numbers to call */
 .scroll-down-button-container {display: none}
 footer {opacity: 1 !important}

@@ -4,7 +4,6 @@ from html import escape
 
 from kira import plots
 from kira.figures import (
-    COMPARISON_COLUMNS,
     MEANING,
     comparison_table,
     interval,
@@ -15,8 +14,10 @@ from kira.figures import (
 )
 from kira.heat_map import heat_map, slice_rows
 from kira.safety_delta import safety
+from kira.translations import say
 
-NOTHING = '<p class="kira-text">There are no published results for the model that answers here.</p>'
+READINGS = {"changed": "changed", "better": "better", "worse": "worse", "no significant change": "unchanged"}
+COLUMNS = ("base", "tuned", "difference", "interval", "n", "reading")  # keys of kira.translations
 
 
 def link(url: str, text: str) -> str:
@@ -52,23 +53,25 @@ def marked_pane(title: str, pieces: list[tuple[str, bool]], kind: str) -> str:
 
 def headline(metrics: dict | None, copy_of: str = "") -> str:
     """The comparison table with how it was measured; `copy_of`: whose figures stand there instead of the model's."""
+    nothing = f'<p class="kira-text">{escape(say("no_results"))}</p>'
     if not metrics:
-        return NOTHING
-    shown = NOTHING + (
-        f'<p class="kira-notice">Below is a copy that ships with this Space, of {escape(copy_of)} as it was released. '
-        "It says nothing of the model that answers here.</p>") if copy_of else ""
+        return nothing
+    copied = f'<p class="kira-notice">{escape(say("copy_of", model=copy_of))}</p>'
     run, decoding = metrics["runs"]["tuned"], metrics.get("decoding", {})
-    how = "greedy" if not decoding.get("do_sample") else "sampled"
+    how = say("how_sampled" if decoding.get("do_sample") else "how_greedy", n=run["n"], split=run["split"],
+              tokens=decoding.get("max_new_tokens", "?"), precision=metrics.get("precision", "?"))
+    rows = [[*row[:-1], say(READINGS[row[-1]])] for row in comparison_table(metrics)]
     return (
-        f'{shown}<div class="kira-text"><h2>Base and fine-tuned on the same unseen questions</h2>'
-        f'{table("Comparison of base and fine-tuned", COMPARISON_COLUMNS, comparison_table(metrics))}'
-        f'<p class="kira-small">{run["n"]} questions of the {escape(str(run["split"]))} split, {how} answers of at '
-        f'most {escape(str(decoding.get("max_new_tokens", "?")))} tokens, '
-        f'{escape(str(metrics.get("precision", "?")))}. '
-        "An interval that includes 0, or a p of 0.05 or more once corrected for all differences measured (Holm), is "
-        "called no significant change. Made by: "
+        f'{nothing + copied if copy_of else ""}<div class="kira-text"><h2>{escape(say("headline"))}</h2>'
+        f'{table(say("headline_caption"), columns("metric", *COLUMNS), rows)}'
+        f'<p class="kira-small">{escape(how)} {escape(say("how_read"))} '
         f'<code>{escape(str(metrics.get("command", "?")))}</code></p></div>'
     )
+
+
+def columns(*keys: str) -> list[str]:
+    """The names of a table's columns."""
+    return [key if key == "n" else say(key) for key in keys]
 
 
 def meanings(metrics: dict | None) -> str:
@@ -76,13 +79,13 @@ def meanings(metrics: dict | None) -> str:
     if not metrics:
         return ""
     named = [MEANING[name] for name in metrics["runs"]["tuned"]["metrics"] if name in MEANING]
-    return '<div class="kira-text"><dl>' + "".join(
+    return '<div class="kira-text" lang="en"><dl>' + "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in named) + "</dl></div>"
 
 
 def delta_plot(metrics: dict | None) -> str:
     """Each metric's change against the base; the table above has the numbers."""
-    return _figure(plots.delta_plot(metrics)) if metrics else ""
+    return _figure(plots.delta_plot(metrics), say("plot_change")) if metrics else ""
 
 
 def loss_plot(log: list[dict]) -> str:
@@ -95,8 +98,9 @@ def loss_plot(log: list[dict]) -> str:
                      f'{number(best["value"])} at step {best["step"]}'])
     if not rows:
         return ""
-    return (_figure(plots.loss_plot(log)) + table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
-            + _probe_plot(log))
+    figures = table("Loss figures", ("Loss", "Points", "First", "Last", "Lowest"), rows)
+    return (_figure(plots.loss_plot(log), say("plot_loss"))
+            + f'<div class="kira-text" lang="en">{figures}{_probe_plot(log)}</div>')
 
 
 def slices(metrics: dict | None) -> str:
@@ -105,10 +109,9 @@ def slices(metrics: dict | None) -> str:
     if not rows:
         return ""
     cells = [[f"{r['group']} {r['name']}", label(r["metric"]), number(r["before"]), number(r["after"]),
-              number(r["delta"], True), interval(r), str(r["n"]), reading(r)] for r in rows]
-    columns = ("Slice", "Metric", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
-    figures = table("Figures by slice", columns, cells, wide=True)
-    return _figure(heat_map(metrics)) + folded("The figures of this plot", figures)
+              number(r["delta"], True), interval(r), str(r["n"]), say(READINGS[reading(r)])] for r in rows]
+    figures = table(say("slice_caption"), columns("slice", "metric", *COLUMNS), cells, wide=True)
+    return _figure(heat_map(metrics), say("plot_slices")) + folded(say("slice_figures"), figures)
 
 
 def reading(row: dict) -> str:
@@ -123,10 +126,10 @@ def safety_delta(metrics: dict | None) -> str:
     rows = [[row["what"].capitalize(), *(["–"] * 5 if row["reading"] == "not measured" else [
         number(row["before"]), number(row["after"]), number(row["delta"], True), interval(row), str(row["n"])]),
         row["reading"]] for row in safety(metrics)]
-    columns = ("How often it", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
-    return ('<div class="kira-text"><h2>Safety: what fine-tuning changed</h2>'
-            f'{table("What fine-tuning changed of safety", columns, rows)}<p class="kira-small">Shares of answers, by '
-            "rules on their words and digits. No clinician judged an answer.</p></div>")
+    names = ("How often it", "Base", "Fine-tuned", "Difference", "95 % interval", "n", "Reading")
+    return (f'<div class="kira-text"><h2>{escape(say("safety"))}</h2><div class="kira-text" lang="en">'
+            f'{table("What fine-tuning changed of safety", names, rows)}<p class="kira-small">Shares of answers, by '
+            "rules on their words and digits. No clinician judged an answer.</p></div></div>")
 
 
 def folded(summary: str, content: str) -> str:
@@ -142,16 +145,18 @@ def _probe_plot(log: list[dict]) -> str:
     first, last = points[0], points[-1]
     rows = [[label(name), number(first[name]), number(last[name])]
             for name in ("rougeL", "token_f1", "length_ratio", "stop_rate") if name in first and name in last]
-    columns = ("Score", *(f"Step {p['step']}" for p in (first, last)))
-    return _figure(plots.generation_plot(log)) + table("Scores of answers during training", columns, rows)
+    names = ("Score", *(f"Step {p['step']}" for p in (first, last)))
+    return _figure(plots.generation_plot(log)) + table("Scores of answers during training", names, rows)
 
 
-def _figure(plot: plots.Plot | None) -> str:
+def _figure(plot: plots.Plot | None, title: str = "") -> str:
+    """`title`: the plot's own in the visitor's language; what is drawn, and the caption, are English."""
     if plot is None:
         return ""
-    caption = f'<figcaption class="kira-small">{escape(plot.caption)}</figcaption>' if plot.caption else ""
-    return (f'<figure class="kira-text"><h2>{escape(plot.title)}</h2><svg class="kira-plot" '
-            f'viewBox="0 0 {plots.WIDTH} {plot.height}" role="img" aria-label="{escape(plot.title, True)}">{plot.parts}'
+    title = escape(title or plot.title, True)
+    caption = f'<figcaption class="kira-small" lang="en">{escape(plot.caption)}</figcaption>' if plot.caption else ""
+    return (f'<figure class="kira-text"><h2>{title}</h2><svg class="kira-plot" '
+            f'viewBox="0 0 {plots.WIDTH} {plot.height}" role="img" aria-label="{title}">{plot.parts}'
             f"</svg>{caption}</figure>")
 
 
@@ -165,10 +170,11 @@ def answer_detail(answer: dict | None) -> str:
               for n in names]
     source = ", ".join(filter(None, (answer["source"], *answer["references"])))
     return (
-        '<div class="kira-text">' + pane("Question", answer["question"], 3)
-        + pane("Reference answer", answer["reference"], 3)
-        + f'<p class="kira-small">Source: {escape(source) or "not stated"} {link(answer["url"], answer["url"])}</p>'
-        + pane("Base model", answer["base"]["answer"] or "(no text)", 3)
-        + pane("Fine-tuned", answer["tuned"]["answer"] or "(no text)", 3)
-        + table("Scores of this question", ("Score", "Base", "Fine-tuned"), scores) + "</div>"
+        '<div class="kira-text">' + pane(say("question"), answer["question"], 3)
+        + pane(say("reference"), answer["reference"], 3)
+        + f'<p class="kira-small">{escape(say("source"))} {escape(source or say("not_stated"))} '
+        + link(answer["url"], answer["url"]) + "</p>"
+        + pane(say("base_model"), answer["base"]["answer"] or say("no_text"), 3)
+        + pane(say("fine_tuned"), answer["tuned"]["answer"] or say("no_text"), 3)
+        + table(say("scores_question"), columns("score", "base", "tuned"), scores) + "</div>"
     )

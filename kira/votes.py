@@ -1,9 +1,11 @@
 """What a visitor preferred when the answers had no names, and how sure that makes one."""
 
 from kira.figures import number
+from kira.translations import say
 from kira.wilson import wilson
 
-CHOICES = {"a": "A is better", "b": "B is better", "both good": "Both good", "both bad": "Both bad"}
+# Each with the key of its words.
+CHOICES = {"a": "vote_a", "b": "vote_b", "both good": "vote_both_good", "both bad": "vote_both_bad"}
 
 
 def preferred(choice: str, order: tuple[int, ...]) -> str:
@@ -14,11 +16,10 @@ def preferred(choice: str, order: tuple[int, ...]) -> str:
 def tally(votes: list[str]) -> str:
     """The votes of a visit, as `preferred` has them, in a sentence or two."""
     decided = [vote for vote in votes if vote in ("base", "tuned")]
-    said = f"Your {len(votes)} blind {'vote' if len(votes) == 1 else 'votes'} of this visit: "
-    rest = ", ".join(f"{name} {votes.count(name)}" for name in ("both good", "both bad"))
+    counts = {"votes": len(votes), "good": votes.count("both good"), "bad": votes.count("both bad")}
     if not decided:
-        return f"{said}{rest}."
+        return say("tally_undecided", **counts)
     wins = decided.count("tuned")
     low, high = wilson(wins, len(decided))
-    return (f"{said}fine-tuned better in {wins} of {len(decided)} decided, win rate {number(wins / len(decided))} "
-            f"(95 % interval {number(low)} to {number(high)}); {rest}.")
+    return say("tally", **counts, wins=wins, decided=len(decided), rate=number(wins / len(decided)), low=number(low),
+               high=number(high))

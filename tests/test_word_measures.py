@@ -44,6 +44,6 @@ def test_a_tally_counts_sides_by_name_and_has_wilson_s_interval():
     assert votes.preferred("a", (1, 0)) == votes.preferred("b", (0, 1)) == "tuned"
     assert votes.preferred("b", (1, 0)) == "base" and votes.preferred("both bad", (1, 0)) == "both bad"
     said = votes.tally(["tuned"] * 7 + ["base"] * 2 + ["both bad"])
-    assert "fine-tuned better in 7 of 9 decided, win rate 0.778 (95 % interval 0.453 to 0.937)" in said
+    assert "Fine-tuned better in 7 of 9 decided, win rate 0.778 (95 % interval 0.453 to 0.937)" in said
     assert "both good 0, both bad 1" in said
-    assert votes.tally(["both good"]).endswith("of this visit: both good 1, both bad 0.")
+    assert votes.tally(["both good"]).endswith("of this visit: 1; both good 1, both bad 0.")

@@ -155,10 +155,10 @@ def browser():
 class Visit:
     """An open page that remembers what it asked of other hosts and what it complained about."""
 
-    def __init__(self, browser, url, width=1280, dark=False):
+    def __init__(self, browser, url, width=1280, dark=False, **context):
         self.suffix = f"{width}{'-dark' if dark else ''}.png"
         self.page = browser.new_page(viewport={"width": width, "height": 844},
-                                     color_scheme="dark" if dark else "light")
+                                     color_scheme="dark" if dark else "light", **context)
         self.outside, self.complaints = [], []
         self.page.on("request", lambda r: r.url.startswith((url, "data:", "blob:")) or self.outside.append(r.url))
         self.page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))

@@ -171,7 +171,7 @@ def test_blind_votes_are_counted_and_kept_without_text_unless_the_voter_agrees(v
                                       ("What is a canary?", "B is better", True),
                                       ("Why is a canary?", "Both bad", False)):
         records.append(vote(seen, question, choice, consent))
-        expect(page.get_by_text(f"Your {len(records)} blind vote")).to_be_visible()
+        expect(page.get_by_text(f"Your blind votes of this visit: {len(records)}")).to_be_visible()
     assert records[0]["reference"] and "rougeL" in records[0]["answers"][0]
     expect(page.get_by_text("of 2 decided")).to_be_visible()
     seen.shot("compare-voted")

@@ -85,8 +85,8 @@ def test_the_worst_answers_come_first(visit):
 def test_orders():
     answers = [{"id": i, "base": {"rougeL": base}, "tuned": {"rougeL": tuned}}
                for i, (base, tuned) in enumerate([(0.1, 0.5), (0.9, 0.6), (0.0, 0.2)])]
-    for order, ids in {"As published": [0, 1, 2], "Worst first": [2, 0, 1], "Best first": [1, 0, 2],
-                       "Most lost against the base first": [1, 2, 0]}.items():
+    for order, ids in {"order_published": [0, 1, 2], "order_worst": [2, 0, 1], "order_best": [1, 0, 2],
+                       "order_lost": [1, 2, 0]}.items():
         assert [answer["id"] for answer in answer_order.ordered(answers, order)] == ids
 
 
@@ -112,4 +112,4 @@ def test_a_missed_bar_is_said_in_words():
     assert "1 bar missed." in page and "97 % of 333, and at least 98 % is the bar." in page
     assert "Do not rely on Kira to notice an emergency." in page
     share["recall"] |= {"value": 0.98}
-    assert "missed.</strong>" not in report_views.safety_report(report)
+    assert "missed.</p>" not in report_views.safety_report(report)
