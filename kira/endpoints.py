@@ -23,7 +23,8 @@ RATE = limits.Rate(settings().questions_per_minute)
 def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
     """Checked question in, (step of the answer, notice before it or None) out; failures to act on as gr.Error.
 
-    Fixed words come at once: no model, no GPU, no rate and no other argument stands before them, only Gradio's queue.
+    Fixed words come at once: no model, no GPU, no rate and no other argument stands before them, nor do
+    those who wait for a model (kira.lines).
     """
     rows = 1 if mode == "chat" else 1 + max(len(service.published), 1)
     try:

@@ -24,25 +24,41 @@ def admit(queue: Queue) -> None:
 
     Whoever asks more than the rate allows is not looked at before their turn: looking takes work.
     """
-    push, lines = queue.push, queue.event_queue_per_concurrency_id
+    push, lines, looking = queue.push, queue.event_queue_per_concurrency_id, set()
     lines[HELP] = EventQueue(HELP, limits.VISITORS)
     queue.max_size = None
+
+    def is_full(line):
+        most = settings().queue_size if line == MODEL["concurrency_id"] else MOST_WITHOUT_MODEL
+        return line in lines and len(lines[line].queue) >= most
+
+    def must_wait(line):
+        return line.current_concurrency + len(line.queue) > line.concurrency_limit
+
+    def pass_by(event):
+        line = lines[event.concurrency_id].queue
+        if event in line and not is_full(HELP):
+            line.remove(event)
+            event.concurrency_id = HELP
+            lines[HELP].queue.append(event)
+
+    async def look(event, request):
+        if await _shows_danger(event.data.data, request):
+            pass_by(event)
 
     async def pushed(body, request, username):
         fn = queue.blocks.fns.get(body.fn_index)
         line = fn.concurrency_id if fn else None
-        most = settings().queue_size if line == MODEL["concurrency_id"] else MOST_WITHOUT_MODEL
-        danger = line == MODEL["concurrency_id"] and await _shows_danger(body.data, request)
-        if danger:
-            line, most = HELP, MOST_WITHOUT_MODEL
-        if line in lines and len(lines[line].queue) >= most:
+        full = is_full(line)
+        if full and (line != MODEL["concurrency_id"] or is_full(HELP) or not await _shows_danger(body.data, request)):
             return False, "", "queue_full"
         success, event_id, state = await push(body, request, username)
-        if danger and success:  # nothing else has run since `push` put it into its line
-            event = queue.event_ids_to_events[event_id]
-            lines[event.concurrency_id].queue.remove(event)
-            event.concurrency_id = HELP
-            lines[HELP].queue.append(event)
+        event = queue.event_ids_to_events.get(event_id) if success else None
+        if full and event:  # nothing else has run since `push` put it into its line
+            pass_by(event)
+        elif event and line == MODEL["concurrency_id"] and must_wait(lines[line]):
+            looking.add(task := asyncio.create_task(look(event, request)))
+            task.add_done_callback(looking.discard)
         return success, event_id, state
 
     queue.push = pushed
