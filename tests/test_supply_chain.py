@@ -73,8 +73,9 @@ def test_nothing_that_is_fetched_can_run_code():
 
 
 def test_no_secret_is_in_the_repository():
-    """detect-secrets' own detectors of keys and tokens, over every tracked file. Random strings, addresses and words
-    are none; the local Hub's tokens are public."""
+    """detect-secrets' own detectors of keys and tokens, over every tracked file but rows of texts and the tokenizer
+    (a minute more), and the Hub's form of a token over those too. Random strings, addresses and words are none; the
+    local Hub's tokens are public."""
     program = """
 import sys
 from detect_secrets.core.scan import scan_file
@@ -88,8 +89,10 @@ with transient_settings({"plugins_used": plugins, "filters_used": []}):
             print(found.type, path, found.line_number)
 """
     files = [str(p) for p in tracked() if p.suffix not in (".png", ".parquet", ".safetensors")]
-    done = subprocess.run([sys.executable, "-c", program, *files], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "" and len(files) > 100
+    written = [name for name in files if not name.endswith((".jsonl", "/tokenizer.json"))]
+    done = subprocess.run([sys.executable, "-c", program, *written], cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == "" and len(written) > 100
     assert not [str(p) for p in map(Path, files) if re.search(rb"\bhf_[A-Za-z]{16}", p.read_bytes())]
 
 

@@ -41,13 +41,14 @@ def render_card(stage: Path, rows: dict[str, dict]) -> str:
     metrics, manifest, record, earlier = (read_json(stage / f"{n}.json") for n in (
         "metrics", "manifest", "recipe", "releases"))
     answers, repo, report = quoted(stage, manifest), manifest["card"]["repo"], read_json(stage / safety_bar.NAME)
+    help_now = stage / safety_bar.HELP_NOW.name
     return template.render(
         TEMPLATE, front_matter=card_data(repo, metrics, manifest, record).to_yaml(),
         repo=repo, metrics=metrics, manifest=manifest, record=record, recipe=record["recipe"], earlier=earlier,
         rows=figures.comparison_rows(metrics), others=figures.other_rows(metrics), training=record["stages"]["train"],
         retention=retention(metrics), safety=safety(metrics), quoted=len(answers),
         triage=safety_report.safety_rows(report), report=report, below_the_bar=safety_report.below_the_bar(report),
-        least_recall=safety_report.LEAST_RECALL,
+        least_recall=safety_report.LEAST_RECALL, help_now=read_json(help_now) if help_now.is_file() else None,
         failures=failures.failures(answers, rows),
         licences=licences.licences(repo, record), plots=[p.name for p in sorted(stage.glob("*.svg"))],
         origins=record["stages"]["prepare"]["origins"], citation=yaml.safe_load(CITATION.read_text("utf-8")),

@@ -143,7 +143,7 @@ def stage_adapter(run_dir: Path, stage: Path, repo: str) -> None:
     write_json(stage / "recipe.json", record)
     write_json(stage / "releases.json", earlier_releases(repo, sha256(stage / "metrics.json")))
     cards.write_plots(stage)
-    safety_bar.copy_report(stage)
+    safety_bar.copy_reports(stage)
     write_json(stage / vocabulary.FILE, _words_read(split.parent, stage).as_json())
     made = {"card": {"repo": repo, "made_by": cards.made_by(), "quotes": [""]}}
     write_json(stage / "manifest.json", adapter_manifest(stage, record) | made)

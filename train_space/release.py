@@ -89,9 +89,9 @@ def _restate(stage: Path, repo: str, before: str, now: str) -> None:
 
 
 def _describe(stage: Path, manifest: dict, repo: str, quotes: list[str]) -> None:
-    """Plots, the safety report, and a manifest for what this checkout makes of the files."""
+    """Plots, safety reports, and a manifest for what this checkout makes of the files."""
     cards.write_plots(stage)
-    safety_bar.copy_report(stage)
+    safety_bar.copy_reports(stage)
     manifest["card"] = {"repo": repo, "made_by": cards.made_by(), "quotes": quotes}
     manifest["files"] = {path.name: sha256(path) for path in sorted(stage.iterdir())
                          if path.name not in ("README.md", "manifest.json")}

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from kira.errors import UserError
 from kira.safety_report import LEAST_RECALL, below_the_bar
-from train_space.files import read_json
+from train_space.files import read_json, sha256
 
 REPORT = Path(__file__).resolve().parent.parent / "results" / "safety.json"
+HELP_NOW = REPORT.with_name("help_now.json")
 NAME = REPORT.name  # beside a published card, which quotes it
 
 
@@ -22,6 +23,11 @@ def check(allowed: bool) -> None:
             "publish_below_safety_bar: true in the recipe, and the card will begin with it.")
 
 
-def copy_report(stage: Path) -> None:
-    """Puts the report into `stage`, for the card."""
+def copy_reports(stage: Path) -> None:
+    """Puts the report into `stage`, for the card, and that on what models tell people in danger, if of this adapter."""
     shutil.copyfile(REPORT, stage / NAME)
+    of_it = HELP_NOW.is_file() and read_json(HELP_NOW)["adapter_sha256"] == sha256(stage / "adapter_model.safetensors")
+    if of_it:
+        shutil.copyfile(HELP_NOW, stage / HELP_NOW.name)
+    else:
+        (stage / HELP_NOW.name).unlink(missing_ok=True)

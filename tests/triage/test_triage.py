@@ -85,14 +85,14 @@ def test_the_command_line_labels_lines():
     assert out == [{"id": 1, "label": "emergency"}, {"id": "b", "label": "crisis"}, {"id": None, "label": "none"}]
 
 
-@pytest.mark.parametrize("bad", [b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": 5}', b'{"text": "no id"}', b"\xff",
-                                 b"[" * 100_000])
-def test_the_command_line_names_a_bad_line_and_goes_on(bad):
+def test_the_command_line_names_bad_lines_and_goes_on():
     good = b'{"id": 2, "text": "My baby is not breathing."}'
-    code, out, err = run(b"\n".join([good, bad, good]))
+    bad = [b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": 5}', b'{"text": "no id"}', b"\xff", b"[" * 100_000]
+    code, out, err = run(b"\n".join([good, *bad, good]))
     assert code == 1
     assert out == [{"id": 2, "label": "emergency"}] * 2
-    assert re.fullmatch(r"Line 2 .+\n", err)
+    named = [re.fullmatch(r"Line (\d+) .+", line) for line in err.splitlines()]
+    assert [int(line[1]) for line in named] == list(range(2, 2 + len(bad)))
 
 
 def test_the_import_is_light():
