@@ -34,7 +34,7 @@ hub-run: $(READY)
 test: $(READY) chromium
 	$(PY) -m pytest -m "not slow"
 
-# Longer runs; with KIRA_DATA=DIR also the development data.
+# Longer runs; with KIRA_DATA=DIR also the development data. One needs Node 18 or later with npm.
 test-slow: $(READY) chromium
 	$(PY) -m pytest -m slow --timeout 3600
 

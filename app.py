@@ -13,7 +13,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
 
-from kira import downloads, guard, health, kept_votes, limits, refusal, theme, translations, views  # noqa: E402
+from kira import api_pages, downloads, guard, health, kept_votes, limits, lines  # noqa: E402
+from kira import mcp_offers, refusal, theme, translations, views  # noqa: E402, I001
 from kira.about import about  # noqa: E402
 from kira.chat_tab import chat_tab  # noqa: E402
 from kira.compare_tab import compare_tab, loaded  # noqa: E402
@@ -69,10 +70,12 @@ def build() -> gr.Blocks:
         gr.api(ask, api_name="ask", **MODEL)
         gr.api(compare, api_name="compare", **MODEL)
         gr.api(results, api_name="results")
-        gr.api(triage, api_name="triage")
+        gr.api(triage, api_name="triage", concurrency_limit=limits.VISITORS)
     demo.space_id = None  # else a page opened at *.hf.space asks Google for fonts, for Gradio's own header of Spaces
     # Open, as it is off a Space by default, a route of Gradio's would let anyone past the queue and leave rows running.
-    return demo.queue(max_size=settings().queue_size, api_open=False)
+    demo.queue(max_size=settings().queue_size, api_open=False)
+    lines.admit(demo._queue)
+    return demo
 
 
 def main() -> None:
@@ -95,8 +98,9 @@ def main() -> None:
         enable_monitoring=False, run_history=False, footer_links=["api", "settings"],
         state_session_capacity=256,  # Gradio keeps some 100 KB for each session, and each program's call may be one
         max_file_size="1kb",  # nothing takes a file, yet Gradio's route for uploads is there
-        app_kwargs={"routes": [health.ROUTE, *downloads.ROUTES], "middleware": refusal.MIDDLEWARE,
-                    "exception_handlers": refusal.HANDLERS},
+        app_kwargs={"routes": [health.ROUTE, *downloads.ROUTES, *api_pages.ROUTES],
+                    "middleware": refusal.MIDDLEWARE, "exception_handlers": refusal.HANDLERS,
+                    "lifespan": mcp_offers.lifespan},
     )
 
 

@@ -7,14 +7,16 @@ import gradio as gr
 from kira import views
 from kira.kept_votes import keeper
 from kira.service import ON_ZEROGPU, REMOTE
+from kira.translations import here
 
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 
 
 def about() -> None:
     """A closed accordion at the end of the page."""
-    with gr.Accordion("Privacy, waiting, your own copy", open=False):
-        gr.HTML("".join(f"<h2>{title}</h2><p>{text}</p>" for title, text in _said()), elem_classes="kira-text")
+    with gr.Accordion(here("about"), open=False):
+        said = "".join(f"<h2>{title}</h2><p>{text}</p>" for title, text in _said())
+        gr.HTML(f'<div lang="en">{said}</div>', elem_classes="kira-text")
         if ON_SPACE:
             gr.DuplicateButton("Duplicate this Space", size="sm")
 

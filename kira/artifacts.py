@@ -16,7 +16,7 @@ from kira.vocabulary import FILE as VOCABULARY
 from kira.vocabulary import Vocabulary
 
 CONFIGURATION = ["*.json", "*.jinja"]  # tokenizer included
-PATTERNS = ["*.safetensors", "*.jsonl", "*.svg", *CONFIGURATION]  # svg: the manifest covers the plots
+PATTERNS = ["*.safetensors", "*.jsonl", "*.svg", "README.md", *CONFIGURATION]  # svg: the manifest covers the plots
 NEEDED = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json")
 SPLIT = "data/test-00000-of-00001.parquet"
 SHA = re.compile(r"[0-9a-f]{40}")

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from . import limits
-from .service import ON_ZEROGPU
+from .service import ON_ZEROGPU, START_S, STEPS_PER_SECOND
 from .settings import settings
 from .step import FIXED
 from .translations import english, here, say
@@ -26,11 +26,18 @@ def status(step) -> str:
     return " ".join([speed, *step.noted(say)])
 
 
+def gpu_price() -> str | None:
+    """What an answer asks for of a visitor's daily GPU time, before it is asked for; None where no GPU is lent."""
+    if not ON_ZEROGPU:
+        return None
+    return f"asks for {START_S} seconds of your GPU time for today, and one more for {STEPS_PER_SECOND} tokens"
+
+
 def sampling_controls():
     """Sliders in a closed accordion, in the order of `answers`."""
     with gr.Accordion(here("settings"), open=False):
         return [
-            gr.Slider(1, settings().max_new_tokens, DEFAULT_TOKENS, step=1, label=here("longest")),
+            gr.Slider(1, settings().max_new_tokens, DEFAULT_TOKENS, step=1, label=here("longest"), info=gpu_price()),
             gr.Slider(0, limits.MAX_TEMPERATURE, 0, step=0.1, label=here("temperature"),
                       info=here("temperature_info")),
             gr.Slider(0.05, 1, 1, step=0.05, label=here("top_p"), info=here("top_p_info")),

@@ -11,6 +11,7 @@ from kira.controls import DEFAULT_TOKENS, DISCLAIMER
 from kira.errors import UserError
 from kira.figures import comparison_rows
 from kira.prompt import build_messages
+from kira.replies import Answer, Compared, Figures, Triaged, Turn
 from kira.service import called, service
 from kira.settings import settings
 from kira.step import FIXED, Step
@@ -22,7 +23,8 @@ RATE = limits.Rate(settings().questions_per_minute)
 def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
     """Checked question in, (step of the answer, notice before it or None) out; failures to act on as gr.Error.
 
-    Fixed words come at once: no model, no GPU, no rate and no other argument stands before them, only Gradio's queue.
+    Fixed words come at once: no model, no GPU, no rate and no other argument stands before them, nor do
+    those who wait for a model (kira.lines).
     """
     rows = 1 if mode == "chat" else 1 + max(len(service.published), 1)
     try:
@@ -45,16 +47,20 @@ def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
         raise gr.Error(str(error), print_exception=False) from None
 
 
-def _figures(step, notice) -> dict:
+def _figures(step, notice) -> Figures:
     """Tokens, speed, notes and notice of a step, as programs get them."""
     return {"notice": notice and {"label": notice.label, "group": notice.group, "lang": notice.lang},
             "tokens": sum(step.tokens), "tokens_per_second": round(step.rate, 1),
             "first_token_seconds": round(step.first_s, 3), "notes": step.notes}
 
 
-def ask(question: str, history: list[dict] | None = None, max_new_tokens: int = DEFAULT_TOKENS,
-        temperature: float = 0.0, top_p: float = 1.0, seed: int = 0) -> dict:
+def ask(question: str, history: list[Turn] | None = None, max_new_tokens: int = DEFAULT_TOKENS,
+        temperature: float = 0.0, top_p: float = 1.0, seed: int = 0) -> Answer:
     """Answer a question about a medical term or health topic in plain words. General information, not medical advice.
+
+    Streams the answer as it grows; each message holds all of it so far, and the model that writes it. Show `answer`
+    with `notes` and `disclaimer`. If somebody seems to be in danger, the answer is fixed advice with numbers to call;
+    if a dose, a diagnosis or another subject is asked for, a fixed refusal: then `notice` says why and `model` is null.
 
     Args:
         question: The question, in plain text.
@@ -71,10 +77,12 @@ def ask(question: str, history: list[dict] | None = None, max_new_tokens: int = 
 
 
 def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: float = 0.0, top_p: float = 1.0,
-            seed: int = 0) -> dict:
+            seed: int = 0) -> Compared:
     """Answer the same question with the base model and with the fine-tuned model, side by side.
 
-    If the Space serves a second fine-tuned model, its answer comes too: "beside", from the model "beside_model".
+    Streams both answers as they grow: `base` from the model `base_model`, `tuned` from `tuned_model`. If the Space
+    serves a second fine-tuned model, its answer comes too: `beside`, from the model `beside_model`. Fixed text, as in
+    `ask`, stands in every place.
 
     Args:
         question: The question, in plain text.
@@ -94,9 +102,11 @@ def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: fl
 
 
 def results() -> dict:
-    """The published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval.
+    """Give the published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval.
 
-    If the Space serves a second fine-tuned model, its evaluation comes too, in the same form, under "beside".
+    `rows` is the comparison as a table, `runs` and `deltas` hold all figures, `repo` and `revision` say what was
+    measured. If the Space serves a second fine-tuned model, its evaluation comes too, in the same form, as `beside`.
+    No GPU is used.
     """
     service.ready.wait(settings().deadline_s)
     found, *beside = ({**each.metrics, "repo": each.repo, "revision": each.revision,
@@ -106,10 +116,12 @@ def results() -> dict:
     return {**found, "beside": beside[0]} if any(beside) else found
 
 
-def triage(text: str) -> dict:
+def triage(text: str) -> Triaged:
     """Tell whether a message shows that somebody needs help now, and give fixed advice with numbers to call.
 
-    A check by rules and a small classifier, not by a clinician or a chat model; it can miss danger.
+    `label` is emergency, crisis or none, `group` the kind of danger; show `advice` as it is, before anything else. A
+    check by rules and small classifiers, not by a clinician or a chat model: it misses much, so none does not mean
+    safe. No GPU is used.
 
     Args:
         text: What a person wrote, in English, Spanish, French, German, Portuguese, Hindi, Arabic or Chinese.

@@ -13,7 +13,8 @@ from starlette.responses import JSONResponse
 from kira.limits import CHARS_PER_TOKEN
 from kira.settings import settings
 
-BUSY = "Kira is answering as many people as it can; please ask again in a minute."
+BUSY = ("Kira is answering as many people as it can; please ask again in a minute. "
+        "In an emergency call your local emergency number (112, 911, 999) now.")
 SENSELESS = "This request makes no sense here; /gradio_api/openapi.json tells what each endpoint takes."
 TOO_LONG = "This request is longer than any question with its history may be."
 CHAR_BYTES = 12  # of a character outside the basic plane, escaped in JSON as two surrogates

@@ -14,7 +14,7 @@ from dataclasses import asdict
 import gradio as gr
 import spaces
 
-from kira import artifacts
+from kira import artifacts, gpu_time
 from kira.errors import UserError
 from kira.settings import settings
 from kira.step import Step
@@ -98,7 +98,7 @@ class Service:
             yield None
         if self.engine is None:
             raise UserError(self.notice)
-        with closing((lent if ON_ZEROGPU else generate)(mode, messages, **sampling)) as steps:
+        with closing((_lent if ON_ZEROGPU else generate)(mode, messages, **sampling)) as steps:
             for step in steps:
                 if any(step["tokens"]):
                     self.token_at = time.monotonic()
@@ -159,6 +159,15 @@ def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
         logging.getLogger("kira").exception("an answer failed")
         raise gr.Error(f"The answer failed ({type(error).__name__}); please ask again, perhaps for a shorter one.",
                        print_exception=False) from None
+
+
+def _lent(*args, **sampling):
+    """`lent`, whose refusals help."""
+    try:
+        with closing(lent(*args, **sampling)) as steps:
+            yield from steps
+    except Exception as error:
+        raise gpu_time.told(error) from None
 
 
 # One decorated function for everything: each has a worker of its own with its own copy of the weights. Only plain

@@ -50,7 +50,7 @@ class Settings:
     default_new_tokens: int = _setting(160, "answer length when none is asked for, in tokens", 1, 8192)
     max_turns: int = _setting(20, "most earlier turns of a conversation that are accepted", 1, 1000)
     deadline_s: float = _setting(120.0, "wall-clock limit of one answer, in seconds", 1.0, 3600.0)
-    queue_size: int = _setting(8, "visitors that may wait; further ones are told to come back", 1, 1000)
+    queue_size: int = _setting(8, "visitors that may wait for a model; further ones are told to come back", 1, 1000)
     questions_per_minute: int = _setting(
         30, "questions that one visitor, told by network address, may ask within a minute", 1, 100_000
     )

@@ -66,7 +66,7 @@ def test_a_sound_adapter_is_used_at_its_commit(reports, published, name):
     report = reports[name]
     assert report["speaker"] == f"kira/tiny-lora@{published.shas['main']}" and report["adapter"]
     assert report["notice"] == "" and report["results"] and report["answers"] == 24
-    assert set(report["files"]) <= {".safetensors", ".json", ".jinja", ".jsonl", ".svg"}
+    assert set(report["files"]) <= {".safetensors", ".json", ".jinja", ".jsonl", ".svg", ".md"}
 
 
 def test_an_adapter_without_results_answers_all_the_same(reports):

@@ -1,26 +1,37 @@
 """Runs Kira's service under `spaces`' ZeroGPU mode and prints what it saw as JSON. See facts/space.md, 6.1."""
 
+import base64
 import json
 import multiprocessing
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlparse
 
-CALLS = []
+CALLS, RELEASED = [], []
+LEASE = {"idle": True, "nvidiaIndex": 0, "nvidiaUUID": "GPU-0", "allowToken": "token"}
+REFUSALS = {  # by the seconds asked for: status, kind, what the scheduler says
+    "77": (429, "application/json", json.dumps({"left": 30, "wait": "PT3H"})),
+    "78": (200, "text/event-stream", "event: failed\n\n"),
+    "79": (503, "application/json", "{}"),
+    "80": (500, "application/json", "{}"),
+}
 
 
 class Scheduler(BaseHTTPRequestHandler):
     def do_POST(self):
         address = urlparse(self.path)
         self.rfile.read(int(self.headers.get("content-length") or 0))
-        answer = {}
+        status, kind, answer = 200, "application/json", "{}"
         if address.path == "/schedule":
             CALLS.append(parse_qs(address.query)["durationSeconds"][0])
-            answer = {"idle": True, "nvidiaIndex": 0, "nvidiaUUID": "GPU-0", "allowToken": "token"}
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
+            status, kind, answer = REFUSALS.get(CALLS[-1], (status, kind, json.dumps(LEASE)))
+        if address.path == "/release":
+            RELEASED.append(address.query)
+        body = answer.encode()
+        self.send_response(status)
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -43,12 +54,16 @@ for name in ("_cuda_init", "_cuda_exchangeDevice", "_cuda_maybeExchangeDevice"):
         setattr(torch._C, name, lambda *_: -1)
 torch.cuda._is_in_bad_fork = bool
 
+import gradio as gr  # noqa: E402
 import spaces  # noqa: E402, F401
 from spaces.zero import wrappers  # noqa: E402
 
 wrappers.torch.init = lambda uuid: None
 wrappers.torch.move = lambda callback=None: None
 
+from gradio.context import LocalContext  # noqa: E402
+
+from kira import chat_tab, endpoints, examples  # noqa: E402
 from kira import service as kira_service  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
 
@@ -74,9 +89,37 @@ after = list(answer("chat", "What is a fever?", 4))[-1].tokens[0]
 running = answer("chat", "What is a fever?", 2000)
 next(running)
 running.close()
+leases, released = len(CALLS), len(RELEASED)
+
+
+class Headers(dict):
+    """As `spaces` wants a request's: with attributes."""
+
+
+def refusal(seconds, **headers):
+    LocalContext.request.set(SimpleNamespace(client=None, headers=Headers(headers)))
+    try:
+        list(answer("chat", "What is a fever?", (seconds - 5) * 100))
+    except gr.Error as error:
+        return error.message
+
+
+signed_in = "." + base64.urlsafe_b64encode(b"{}").decode() + "."
+refused = {"quota": refusal(77, **{"x-ip-token": signed_in}), "no token": refusal(77),
+           "timeout": refusal(78, **{"x-ip-token": signed_in}), "none": refusal(79), "broken": refusal(80)}
+
+asked, example = len(CALLS), examples.EXAMPLES[0]
+first = list(chat_tab.chat(example, [], 30, 0, 1, 0))[-1]
+paid = len(CALLS) - asked
+again = list(chat_tab.chat(example, [], 30, 0, 1, 0))[-1]
+emergency, dose = (list(endpoints.ask(question))[-1] for question in (
+    "My chest feels like someone is sitting on it and my left arm aches.", "How many ibuprofen should I give my son?"))
+free = {"paid": paid, "asked later": len(CALLS) - asked - paid, "cached": again[1] == first[1],
+        "emergency": emergency["notice"]["label"], "declined": dose["notice"]["label"]}
 workers = multiprocessing.active_children()
 print(json.dumps({
-    "seconds": CALLS, "chat": chat[-1].texts[0], "compare": compare[-1].texts, "steps": len(chat),
+    "seconds": CALLS[:leases], "leases": leases, "released": released, "refused": refused, "free": free,
+    "chat": chat[-1].texts[0], "compare": compare[-1].texts, "steps": len(chat),
     "loaded_at_once": loaded_at_once, "workers": len(workers), "too_long": too_long, "after_stop": after,
 }), flush=True)
 for worker in workers:
