@@ -13,8 +13,20 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr  # noqa: E402
 
-from kira import api_pages, downloads, guard, health, kept_votes, limits, lines  # noqa: E402
-from kira import mcp_offers, refusal, theme, translations, views  # noqa: E402, I001
+from kira import (  # noqa: E402
+    api_pages,
+    downloads,
+    guard,
+    health,
+    kept_votes,
+    limits,
+    lines,
+    mcp_offers,
+    refusal,
+    theme,
+    translations,
+    views,
+)
 from kira.about import about  # noqa: E402
 from kira.chat_tab import chat_tab  # noqa: E402
 from kira.compare_tab import compare_tab, loaded  # noqa: E402
