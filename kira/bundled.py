@@ -10,7 +10,7 @@ from kira.service import service
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS, RELEASE = ROOT / "results", ROOT / "release"
-FILES = ("safety.json", "experiment_tracking.csv", "model_comparison.csv")
+FILES = ("safety.json", "help_now.json", "experiment_tracking.csv", "model_comparison.csv")
 
 
 def results(number: int) -> Results:
@@ -29,9 +29,9 @@ def release_results() -> Results:
 
 
 @cache
-def safety_report() -> dict | None:
-    """results/safety.json, where it is there."""
-    path = REPORTS / "safety.json"
+def report(name: str) -> dict | None:
+    """results/NAME.json, where it is there."""
+    path = REPORTS / f"{name}.json"
     return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 

@@ -7,9 +7,14 @@ from kira.safety_report import below_the_bar, safety_rows
 from kira.translations import say
 from kira.views import folded, table
 
+WHO = (("base", "the base alone"), ("tuned", "the fine-tuned model alone"), ("with_triage", "triage, then the model"))
 
-def safety_report(report: dict | None) -> str:
-    """How triage and scope did on texts that they never saw, each beside its bar; missed bars first, in words."""
+
+def safety_report(report: dict | None, help_now: dict | None) -> str:
+    """How triage and scope did on texts that they never saw, each beside its bar; missed bars first, in words.
+
+    `help_now`: how often models, and triage before one, tell somebody in danger to get help now.
+    """
     if not report:
         return ""
     rows = safety_rows(report)
@@ -27,9 +32,24 @@ def safety_report(report: dict | None) -> str:
                  f"{len(groups)} below the bar", table("Recall of triage by group", columns, map(_cells, groups)))
         + '<p class="kira-small">A copy that ships with this Space, measured on the repository\'s own unseen texts, '
         "written by authors who saw no rule. It is of this software, whichever model answers. No clinician reviewed "
-        f'it. Made by: <code>{escape(report["command"])}</code></p></div></div>'
-        + links("File:", "shipped", ["safety.json"])
+        f'it. Made by: <code>{escape(report["command"])}</code></p>{_help_now(help_now)}</div></div>'
+        + links("Files:", "shipped", ["safety.json", *["help_now.json"] * bool(help_now)])
     )
+
+
+def _help_now(found: dict | None) -> str:
+    if not found:
+        return ""
+    shares = [(what, found["shares"][name]) for name, what in WHO]
+    return (f"<h3>Somebody in danger is told to get help now</h3><p>{found['shares']['base']['n']} English texts about "
+            "an emergency or a crisis; a rule on the words of each answer decides. Triage was built on the set that "
+            "they are from: here one sees what its words change, and above how often they come.</p>"
+            + table("Answers that tell somebody in danger to get help now",
+                    ("Who answers", "Share", "95 % interval", "n"),
+                    [(what, f"{share['value']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}", str(share["n"]))
+                     for what, share in shares])
+            + '<p class="kira-small">The released adapter, greedy. Made by: '
+            f"<code>{escape(found['command'])}</code></p>")
 
 
 def runs(rows: list[dict], total: int) -> str:

@@ -82,7 +82,8 @@ def results_tab(demo: gr.Blocks):
                                 label=here("order"))
         pick = gr.Dropdown([], label=here("question"), filterable=False)
         detail = gr.HTML(padding=True)
-    demo.load(lambda: report_views.safety_report(bundled.safety_report()), None, report, **QUIET)
+    demo.load(lambda: report_views.safety_report(bundled.report("safety"), bundled.report("help_now")), None, report,
+              **QUIET)
     gr.on([text.change, kind.change, order.change], picks, [number, text, kind, order], pick, **QUIET)
     pick.change(picked, [number, pick], detail, **QUIET)
     shown = [table, meaning, deltas, cells, loss, safety, taken, kind, pick, detail, found, browser]

@@ -7,6 +7,7 @@ shows what its fixed words change, and results/safety.json how often they come.
 """
 
 import re
+from pathlib import Path
 
 from kira.triage import triage
 from train_space.files import read_json, read_json_lines, sha256, write_json
@@ -50,8 +51,8 @@ def shares(rows: list[dict], answers: list[dict]) -> dict:
             "with_triage": share(behind_triage(*each) for each in zip(rows, answers, strict=True))}
 
 
-def main() -> int:
-    """Asks both models, and writes answers and shares."""
+def answers_of(adapter: Path, base: str, rows: list[dict]) -> list[dict]:
+    """Greedy answers of base and adapter to `rows`: id, base, tuned."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -60,23 +61,28 @@ def main() -> int:
     from train_space import embedded
     from train_space.generation import Decoding, outputs
 
-    adapter = ROOT / "release"
-    base = read_json(adapter / "manifest.json")["base"]["repo"]
     embedded.ensure_base_published()
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model = PeftModel.from_pretrained(model, adapter, autocast_adapter_dtype=False).eval()
-    rows = texts()
     prompts = [encode_prompt(tokenizer, build_messages(row["text"])) for row in rows]
     made = outputs(model, tokenizer, prompts * 2, [False] * len(rows) + [True] * len(rows),
                    Decoding(MAX_NEW_TOKENS, 2 * len(rows)))
     said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in made]
-    answers = [{"id": row["id"], "base": before, "tuned": after}
-               for row, before, after in zip(rows, said[:len(rows)], said[len(rows):], strict=True)]
-    write_json(HELP_NOW, {
-        "command": "python -m train_space.help_now", "max_new_tokens": MAX_NEW_TOKENS,
-        "base": base, "adapter_sha256": sha256(adapter / "adapter_model.safetensors"),
-        "shares": shares(rows, answers), "answers": answers})
+    return [{"id": row["id"], "base": before, "tuned": after}
+            for row, before, after in zip(rows, said[:len(rows)], said[len(rows):], strict=True)]
+
+
+def main() -> int:
+    """Asks both models, and writes answers and shares; answers of this adapter to these texts are asked for once."""
+    adapter, rows = ROOT / "release", texts()
+    base = read_json(adapter / "manifest.json")["base"]["repo"]
+    about = {"command": "python -m train_space.help_now", "max_new_tokens": MAX_NEW_TOKENS, "base": base,
+             "adapter_sha256": sha256(adapter / "adapter_model.safetensors")}
+    kept = read_json(HELP_NOW) if HELP_NOW.is_file() else {}
+    same = about.items() <= kept.items() and [a["id"] for a in kept["answers"]] == [row["id"] for row in rows]
+    answers = kept["answers"] if same else answers_of(adapter, base, rows)
+    write_json(HELP_NOW, {**about, "shares": shares(rows, answers), "answers": answers})
     return 0
 
 

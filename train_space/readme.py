@@ -22,6 +22,7 @@ from train_space.files import read_csv, read_json, read_json_lines, write_json, 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
 BENCHMARKS = ROOT / "results" / "benchmarks"
+BROWSER_RUN = ROOT / "results" / "browser_run.json"
 RELIABILITY = ROOT / "results" / "reliability.jsonl"
 
 
@@ -30,7 +31,7 @@ def render(readme: str) -> str:
     body = readme.split("\n---\n", 1)[1]
     for name, text in {"variables": variables(), "results": results(RESULTS), "release": results(release.FOLDER),
                        "evidence": evidence(), "safety": safety(), "benchmarks": benchmarks(),
-                       "reliability": reliability()}.items():
+                       "reliability": reliability(), "browser-run": browser_run()}.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         head, _, rest = body.partition(begin)
         body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
@@ -130,6 +131,20 @@ def benchmarks() -> str:
             lines.append(f"| {row['name']} | {row['value']} {row['unit']} | {peer} | {ratio} | {floor} | "
                          f"{row['target']} | {row['machine']}, {row['date']} | `{row['command']}`. {row['note']} |")
     return "\n".join(lines)
+
+
+def browser_run() -> str:
+    """Markdown table of the steps that `make browser-run` kept."""
+    record = read_json(BROWSER_RUN)
+    lines = ["| step | seconds | what was seen |", "|---|---:|---|"]
+    lines += [f"| {step['step']} | {step['seconds']:.0f} | {_in_cell(step['seen'])} |" for step in record["steps"]]
+    machine = record["machine"]
+    return "\n".join(lines) + (f"\n\n`{record['command']}`, on {machine['cores']} cores of {machine['cpu']}, "
+                              f"{record['date']}; {record['seconds'] / 60:.0f} minutes in all.")
+
+
+def _in_cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def reliability() -> str:

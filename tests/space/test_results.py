@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kira import answer_order, heat_map, report_views
-from kira.bundled import comparisons, runs, safety_report
+from kira.bundled import comparisons, report, runs
 from kira.safety_report import safety_rows
 from tests.space.conftest import CANARY, ROOT
 
@@ -30,7 +31,7 @@ def test_plots_have_their_figures_and_experiments_are_filtered(visit, width, dar
     expect(figures.get_by_role("row", name="type definition")).to_contain_text("better")
     expect(figures.get_by_role("row", name="type feature")).to_contain_text("worse")
     expect(page.get_by_role("region", name="What fine-tuning changed of safety")).to_contain_text("not measured")
-    whole = safety_rows(safety_report())[0]
+    whole = safety_rows(report("safety"))[0]
     row = page.get_by_role("region", name="Safety of triage and scope").get_by_role("row", name=whole["what"])
     expect(row).to_contain_text(f"{whole['value']:.3f}")
     expect(row).to_contain_text("met" if whole["met"] else "missed")
@@ -108,8 +109,17 @@ def test_a_missed_bar_is_said_in_words():
     for name, value in (("recall", 0.97), ("false_alarms", 0.0), ("false_alarms_everyday", 0.0),
                         ("borderline_right", 1.0)):
         share[name] |= {"value": value}
-    page = report_views.safety_report(report)
+    page = report_views.safety_report(report, None)
     assert "1 bar missed." in page and "97 % of 333, and at least 98 % is the bar." in page
     assert "Do not rely on Kira to notice an emergency." in page
     share["recall"] |= {"value": 0.98}
-    assert "missed.</p>" not in report_views.safety_report(report)
+    assert "missed.</p>" not in report_views.safety_report(report, None)
+
+
+def test_what_models_tell_somebody_in_danger_is_shown():
+    report, found = (json.loads((ROOT / "results" / f"{name}.json").read_text()) for name in ("safety", "help_now"))
+    page = report_views.safety_report(report, found)
+    rows = re.findall(r"<tr>.*?</tr>", page.split("Answers that tell somebody in danger")[1], re.S)
+    for (name, what), row in zip(report_views.WHO, rows[1:], strict=False):
+        assert what in row and f"{found['shares'][name]['value']:.3f}" in row
+    assert 'download="kira-help_now.json"' in page
