@@ -31,8 +31,9 @@ SPACE = set -a; if [ -f .kira/runs/embedded/space.env ]; then . .kira/runs/embed
 hub-run: $(READY)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m localhub exec --root .kira/hub -- sh -c '$(CMD)'
 
+# Two at a time, as servers and browsers wait for each other half of the time; a file's tests stay together.
 test: $(READY) chromium
-	$(PY) -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
 # Longer runs; with KIRA_DATA=DIR also the development data. One needs Node 18 or later with npm.
 test-slow: $(READY) chromium

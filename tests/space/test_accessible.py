@@ -1,0 +1,50 @@
+"""Every tab at every width that people hold, light and dark, at rest and while an answer streams: axe finds nothing
+serious, nothing is asked elsewhere, no error stands in the console, nothing scrolls sideways."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.space.test_page import longest_answer_of
+
+
+def walk(seen):
+    page = seen.page
+    expect(page.get_by_text("fine-tuned from")).to_be_visible()
+    page.get_by_role("button", name="Answer settings").locator("visible=true").click()
+    longest_answer_of(page, 8000)
+    stop = page.get_by_role("button", name="Stop", exact=True).locator("visible=true")
+    seen.ask("What is a fever?")
+    expect(stop).to_be_visible()
+    seen.check()
+    stop.click()
+    seen.finished()
+    seen.shot("every-chat")
+
+    seen.tab("Compare")
+    page.get_by_role("button", name="Answer settings").locator("visible=true").click()
+    longest_answer_of(page, 8000)
+    page.get_by_label("Question for every model").fill("What is asthma?")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(stop).to_be_visible()
+    seen.check()
+    stop.click()
+    seen.finished()
+    seen.shot("every-compare")
+
+    seen.tab("Results")
+    expect(page.get_by_role("img", name="Change against the base")).to_be_visible()
+    seen.shot("every-results")
+    page.get_by_role("button", name="Privacy, waiting, your own copy").click()
+    expect(page.get_by_role("heading", name="What becomes of your question")).to_be_visible()
+    seen.shot("every-about")
+
+
+def test_while_an_answer_streams(visit):
+    walk(visit(width=360))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_every_tab_at_every_width(visit, width, dark):
+    walk(visit(width=width, dark=dark))
