@@ -74,7 +74,7 @@ def build() -> gr.Blocks:
             compared = compare_tab(demo)
         with gr.Tab(here("tab_results")):
             shown = results_tab(demo)
-        about()
+        about(demo)
         timer = gr.Timer(1.0)
         demo.load(None, None, None, js=translations.SCRIPT, **PRIVATE)
         gr.on([demo.load, timer.tick], refresh, None, [head, *compared, *shown, timer], queue=False,

@@ -33,7 +33,7 @@ def safety_report(report: dict | None, help_now: dict | None) -> str:
         + '<p class="kira-small">A copy that ships with this Space, measured on the repository\'s own unseen texts, '
         "written by authors who saw no rule. It is of this software, whichever model answers. No clinician reviewed "
         f'it. Made by: <code>{escape(report["command"])}</code></p>{_help_now(help_now)}</div></div>'
-        + links("Files:", "shipped", ["safety.json", *["help_now.json"] * bool(help_now)])
+        + links(say("files"), "shipped", ["safety.json", *["help_now.json"] * bool(help_now)])
     )
 
 

@@ -48,6 +48,7 @@ def check(printed: str):
         assert steps and int(steps[1]) > 1, printed
 
 
+@pytest.mark.slow
 def test_outsiders_script(hub, tiny_recipe, tmp_path):
     adapter = published(hub, tiny_recipe, tmp_path)
     with space(hub, adapter, 7931) as url:

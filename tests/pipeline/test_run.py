@@ -155,6 +155,7 @@ def test_everything_is_measured_and_recomputed_without_a_model(finished, hub, ti
     assert "\n\n\n" not in card.split("## What it changed")[1].split("## Load it")[0]
 
 
+@pytest.mark.slow
 def test_costly_measures_can_be_left_out(finished, hub, tiny_recipe, tmp_path):
     shutil.copytree(finished[0], tmp_path / "tiny")
     off = [f"--set={name}_rows=0" for name in ("choice", "two_shot", "agreement", "probe")]
@@ -209,6 +210,7 @@ def test_hub_down(hub, tiny_recipe, tmp_path):
     assert "does not answer" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_base_without_chat_template(hub, tiny_recipe, tmp_path):
     hub.python("tests/tiny_model.py", tmp_path / "bare", "--without-chat-template")
     push(hub, tmp_path / "bare", "kira/bare")

@@ -32,6 +32,7 @@ def table(path):
         return list(csv.DictReader(lines))
 
 
+@pytest.mark.slow
 def test_every_run_has_a_full_row_that_its_record_bears_out(swept):
     folder, _ = swept
     rows = table(folder / "results" / "experiment_tracking.csv")
@@ -48,6 +49,7 @@ def test_every_run_has_a_full_row_that_its_record_bears_out(swept):
         assert float(row["tuned_rougeL"]) == round(metrics["runs"]["tuned"]["metrics"]["rougeL"], 4)
 
 
+@pytest.mark.slow
 def test_comparison_holds_each_label_against_base_and_reference(swept):
     folder, _ = swept
     rows = {(r["label"], r["metric"]): r for r in table(folder / "results" / "model_comparison.csv")}
@@ -72,6 +74,7 @@ def test_comparison_holds_each_label_against_base_and_reference(swept):
     assert chosen["label"] == "fast" and chosen["recipe"]["learning_rate"] == 0.01
 
 
+@pytest.mark.slow
 def test_a_second_sweep_repeats_nothing_and_says_the_same(swept, hub):
     folder, path = swept
     before = {p: p.read_bytes() for p in (folder / "results").rglob("*") if p.is_file()}

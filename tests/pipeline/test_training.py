@@ -65,6 +65,7 @@ def test_other_inputs_start_anew(hub, tiny_recipe, prepared, uninterrupted, tmp_
     assert outcome(work) == uninterrupted
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_adapter(hub, tiny_recipe, prepared, uninterrupted, tmp_path):
     """One of a step's two batches on each rank: both report one loss, that of one process with both batches."""
     work = tmp_path / "work"

@@ -17,7 +17,7 @@ def walk(seen):
     expect(stop).to_be_visible()
     seen.check()
     stop.click()
-    seen.finished()
+    expect(page.get_by_text("Stopped.").locator("visible=true")).to_be_visible()
     seen.shot("every-chat")
 
     seen.tab("Compare")
@@ -28,7 +28,7 @@ def walk(seen):
     expect(stop).to_be_visible()
     seen.check()
     stop.click()
-    seen.finished()
+    expect(page.get_by_text("Stopped.").locator("visible=true")).to_be_visible()
     seen.shot("every-compare")
 
     seen.tab("Results")

@@ -91,6 +91,7 @@ def test_the_page_shows_both(visit, published, width, dark):
     seen.check()
 
 
+@pytest.mark.slow
 def test_a_damaged_second_adapter_leaves_two_panes_and_a_notice(visit, hub, published, tmp_path):
     env = environment(hub, published.home, KIRA_BESIDE_REPO="kira/tiny-lora",
                       KIRA_BESIDE_REVISION=published.shas["bit-flip"])

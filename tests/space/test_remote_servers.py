@@ -125,6 +125,7 @@ def test_a_second_adapter_that_the_server_does_not_list_is_refused(engine_at, st
     assert sent and CANARY not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_list_the_second_adapter_serves_the_first(hub, published, tmp_path):
     with listening(200, listed=models("kira/tiny", "kira/tiny-lora")) as (url, _, _):
         env = environment(hub, tmp_path, KIRA_INFERENCE_URL=url, KIRA_BESIDE_REPO=SECOND)

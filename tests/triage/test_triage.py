@@ -34,6 +34,20 @@ def test_an_emergency_that_was_not_meant_names_no_crisis_line():
     assert "988" not in found.text
 
 
+@pytest.mark.parametrize("text", [
+    "my grandma isn't breathing", "Dad has crushing chest pain", "he swallowed antifreeze", "my wife is having a fit",
+    "throat swelling after shrimp", "I have taken 30 tylenol", "I was attacked with a knife", "my dad has had a stroke",
+    "I'm going to shoot myself", "my boyfriend beat me up", "I want to end it", "suicidal"])
+def test_danger_in_the_fewest_words(text):
+    assert triage(text)
+
+
+@pytest.mark.parametrize("text", ["what is a stroke", "what is chest pain", "what is self harm", "I love my dad",
+                                  "explain anaemia", "is 37 a fever", "I broke my phone", "dry lips"])
+def test_no_danger_in_few_words(text):
+    assert triage(text) is None
+
+
 @pytest.mark.parametrize("text", ["", " \n", "?", "What helps against dry skin?", "\ud800", "\x00" * 50, "🙂"])
 def test_no_notice(text):
     assert triage(text) is None
