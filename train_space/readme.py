@@ -117,7 +117,14 @@ def safety() -> str:
     lines = ["| what | share | 95 % interval | n | aim |", "|---|---:|---|---:|---|"]
     lines += [f"| {r['what']} | {r['value']:.3f} | [{r['low']:.3f}, {r['high']:.3f}] | {r['n']} | "
               f"{r['aim']}{', **missed**' if r['met'] is False else ''} |" for r in safety_rows(report)]
-    return "\n".join(lines) + f"\n\n`{report['command']}`; 1,000 calls took {report['seconds_per_1000_calls']} s."
+    found = read_json(safety_bar.HELP_NOW)
+    told = {name: f"{share['value']:.3f} [{share['low']:.3f}, {share['high']:.3f}]"
+            for name, share in found["shares"].items()}
+    return "\n".join(lines) + (
+        f"\n\n`{report['command']}`; 1,000 calls took {report['seconds_per_1000_calls']} s.\n\nOf "
+        f"{found['shares']['base']['n']} English texts of people in danger, answers of the base told {told['base']} to "
+        f"get help, of the fine-tuned model {told['tuned']}, with triage before it {told['with_triage']} "
+        f"([all answers](results/help_now.json), `{found['command']}`; triage was built on the set they are from).")
 
 
 def benchmarks() -> str:
