@@ -27,6 +27,7 @@ RULE = 1.0
 # In so short a text a rule decides: on texts that rules had not seen, 5 to 9 % of harmless ones of 4 to 11 words were
 # caught, all written to be hard, and half of the dangers, among them the bluntest, whose like the others rarely met.
 SHORT_WORDS = 10
+LOOKED_UP_WORDS = 2  # so few may be a word looked up ("fever"), which the others never met: emergencies by rules alone
 MOST_WINDOWS = 4  # of a long text the transformer reads those that most alarm the classifier: 15 ms each
 
 
@@ -53,7 +54,10 @@ def triage(text: str) -> Notice | None:
     named = {group.label: group.name for group in reversed(reading.met)}
     odds = _odds(text, set(named))
     found = {label for label, value in odds.items() if value > 0}
-    if not odds or len(tokens_of(text)) <= SHORT_WORDS:
+    words = len(tokens_of(text))
+    if words <= LOOKED_UP_WORDS:
+        found -= {EMERGENCY}
+    if not odds or words <= SHORT_WORDS:
         found |= set(named)
     if not found:
         return None

@@ -45,7 +45,6 @@ def environment(endpoint: str, home: Path, **more) -> dict:
         "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": str(ROOT),
         "CUDA_VISIBLE_DEVICES": "", "KIRA_ADAPTER_REPO": "kira/tiny-lora", "KIRA_BASE_REPO": "kira/tiny",
         "KIRA_MAX_NEW_TOKENS": "8000", "KIRA_DEADLINE_S": "3000", "KIRA_DEFAULT_NEW_TOKENS": "60",
-        "KIRA_MAX_PROMPT_TOKENS": "8000",  # an answer may be half of all: room for one that only Stop ends
         "KIRA_QUESTIONS_PER_MINUTE": "10000",
     } | more
 
@@ -109,6 +108,15 @@ class Space:
 @pytest.fixture(scope="session")
 def space(hub, published, tmp_path_factory):
     running = Space(environment(hub, published.home), tmp_path_factory.mktemp("space") / "log")
+    wait_until(running.answers, "the page")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def patient_space(hub, published, tmp_path):
+    """One whose longest answer, half of all positions, outlasts a Stop that takes its time."""
+    running = Space(environment(hub, published.home, KIRA_MAX_PROMPT_TOKENS="8000"), tmp_path / "log")
     wait_until(running.answers, "the page")
     yield running
     running.stop()

@@ -123,8 +123,8 @@ def test_a_link_with_values_out_of_range_is_brought_within_it(visit, space):
     assert not seen.complaints
 
 
-def test_a_vote_may_come_while_the_answers_stream(visit, space):
-    seen = visit(url=f"{space.url}#compare=What is a fever?&tokens=8000")
+def test_a_vote_may_come_while_the_answers_stream(visit, patient_space):
+    seen = visit(url=f"{patient_space.url}#compare=What is a fever?&tokens=8000")
     page = seen.page
     expect(page.get_by_label("Question for every model")).to_have_value("What is a fever?")
     page.get_by_label("Blind").check()

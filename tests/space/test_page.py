@@ -75,8 +75,8 @@ def slow_request(route):
     route.continue_()
 
 
-def test_stop_ends_generation_and_the_next_question_is_answered(visit, space):
-    seen = visit()
+def test_stop_ends_generation_and_the_next_question_is_answered(visit, patient_space):
+    seen = visit(url=patient_space.url)
     page = seen.page
     expect(page.get_by_text("fine-tuned from")).to_be_visible()
     page.get_by_role("button", name="Answer settings").locator("visible=true").click()
@@ -86,7 +86,7 @@ def test_stop_ends_generation_and_the_next_question_is_answered(visit, space):
     expect(page.get_by_text("Answering").locator("visible=true")).to_be_visible()
     page.route("**/cancel", slow_request)
     page.get_by_role("button", name="Stop", exact=True).click()
-    process, used = psutil.Process(space.process.pid), []
+    process, used = psutil.Process(patient_space.process.pid), []
 
     def at_rest():
         used.append(process.cpu_times().user)

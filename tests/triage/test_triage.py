@@ -43,7 +43,8 @@ def test_danger_in_the_fewest_words(text):
 
 
 @pytest.mark.parametrize("text", ["what is a stroke", "what is chest pain", "what is self harm", "I love my dad",
-                                  "explain anaemia", "is 37 a fever", "I broke my phone", "dry lips"])
+                                  "explain anaemia", "is 37 a fever", "I broke my phone", "dry lips", "fever",
+                                  "vomiting", "dizzy", "overdose"])
 def test_no_danger_in_few_words(text):
     assert triage(text) is None
 
