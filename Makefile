@@ -23,7 +23,7 @@ space: $(READY)
 	@$(PY) -m localhub exec --root .kira/hub -- sh -c '$(PY) -m train_space release && $(SPACE)'
 
 SPACE = set -a; if [ -f .kira/runs/embedded/space.env ]; then . .kira/runs/embedded/space.env; \
-	KIRA_BESIDE_REPO=$$KIRA_ADAPTER_REPO KIRA_BESIDE_REVISION=$$KIRA_ADAPTER_REVISION; fi; \
+	KIRA_BESIDE_REPOS=$$KIRA_ADAPTER_REPO@$$KIRA_ADAPTER_REVISION; fi; \
 	. .kira/runs/release/space.env; echo "space      http://127.0.0.1:$(PORT)"; \
 	GRADIO_SERVER_PORT=$(PORT) exec $(PY) app.py
 

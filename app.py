@@ -48,7 +48,8 @@ def header() -> str:
     if service.published:
         first, *beside = service.published
         speaks = say("speaks_tuned", model=named(first.adapter), base=named(first.base))
-        speaks += "".join(f". {say('beside', model=named(each.adapter))}" for each in beside)
+        if beside:
+            speaks += f". {say('beside', model=', '.join(named(each.adapter) for each in beside))}"
     elif service.speaker:
         speaks = say("speaks", model=named(service.speaker))
     if REMOTE and service.speaker:

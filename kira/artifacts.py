@@ -67,9 +67,11 @@ def fetch_published(settings: Settings) -> Published:
     return Published(adapter, fetch_base(manifest["base"]["repo"], manifest["base"]["revision"], settings), manifest)
 
 
-def fetch_beside(first: Published, settings: Settings) -> Published:
-    """The configured second adapter, verified. Raises UserError, also if it is not of the first one's base."""
-    adapter = fetch(settings.beside_repo, settings.beside_revision, settings.hub_timeout_s)
+def fetch_beside(first: Published, run: str, timeout_s: float) -> Published:
+    """A further adapter, REPOSITORY or REPOSITORY@REVISION, verified. Raises UserError, also if its base is not the
+    first one's."""
+    repo, _, revision = run.partition("@")
+    adapter = fetch(repo, revision, timeout_s)
     manifest = verify(adapter)
     base, own = manifest["base"], first.manifest["base"]
     if (base["repo"], base["revision"]) != (own["repo"], own["revision"]):

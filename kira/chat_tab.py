@@ -47,7 +47,7 @@ def chat(question, history, max_new_tokens, temperature, top_p, seed):
         yield "", turns(question, found.texts[0], called(service.speaker)), str(here("cached"))
         return
     try:
-        for step, notice in answers("chat", question, earlier, max_new_tokens, temperature, top_p, seed):
+        for step, notice in answers(None, question, earlier, max_new_tokens, temperature, top_p, seed):
             by = called(service.speaker) if step and step.ended != FIXED and service.speaker else ""
             if step and by:
                 step.forgotten += len(history) - len(earlier)

@@ -22,6 +22,7 @@
     if (!record) return kiraSay("nothing_compared");
     const said = new URLSearchParams({compare: record.question, tokens: record.max_new_tokens});
     for (const name of fields.slice(1)) said.set(name, record[name]);
+    if (record.runs.join() !== "") for (const run of record.runs) said.append("run", run);  // "": the first, alone
     const link = `${location.origin}${location.pathname}#${said}`;
     try {
       await navigator.clipboard.writeText(link);
@@ -128,5 +129,6 @@
     const whole = ["tokens", "seed"].includes(name) ? Math.round(value) : value;
     return Number.isFinite(value) ? Math.min(Math.max(whole, low), high) : form[i + 1];
   });
-  return [said.get("compare").slice(0, bounds.question), ...values];
+  const runs = said.getAll("run").filter(run => bounds.runs.includes(run));
+  return [said.get("compare").slice(0, bounds.question), ...values, runs.length ? runs : form.at(-1)];
 }

@@ -15,8 +15,6 @@ from kira.settings import settings
 from kira.step import FIXED
 from kira.translations import here, say
 
-NAMED = ("base_model", "fine_tuned")  # Compare's first panes, by their keys of kira.translations
-BESIDE = [settings().beside_repo.split("/")[-1]] if settings().beside_repo else []  # one more, by its name
 SCRIPT = Path(__file__).with_name("compare.js").read_text("utf-8")
 QUIET = {"queue": False, "show_progress": "hidden", **PRIVATE}
 DRAW = random.SystemRandom()  # of sides and test questions: no seed of a visitor's tells the order
@@ -33,9 +31,16 @@ class Visit:
 
 
 def loaded():
-    """What depends on what could be loaded: a pane for a second adapter, the draw of a test question."""
-    second = [gr.Column(visible=len(service.published) > 1) for _ in BESIDE]
-    return *second, gr.Button(visible=bool(service.results[0].answers))
+    """What depends on what could be loaded: the choice of a fine-tuned model, the draw of a test question."""
+    return gr.CheckboxGroup(visible=len(service.published) > 1), gr.Button(visible=bool(service.results[0].answers))
+
+
+def title(run: str) -> str:
+    """Of a fine-tuned model's pane; a sha is told by its first seven signs."""
+    if not run:
+        return say("fine_tuned")
+    name, at, revision = run.split("/")[-1].partition("@")
+    return f"{name}{at}{revision[:7] if len(revision) == 40 else revision}"
 
 
 def question_of_the_test_split() -> str:
@@ -44,15 +49,15 @@ def question_of_the_test_split() -> str:
     return DRAW.choice(rows)["question"] if rows else gr.skip()
 
 
-def side_by_side(question, max_new_tokens, temperature, top_p, seed, blind, marked, visit):
-    """Streams (a pane for each model, details, votes, status)."""
+def side_by_side(question, max_new_tokens, temperature, top_p, seed, runs, blind, marked, visit):
+    """Streams what `drawn` gives, and the status."""
     sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
     order = [0, 1]
     if blind:
         DRAW.shuffle(order)
-    titles = [*map(say, NAMED), *BESIDE]
-    asked = Comparison(titles, question, sampling, (*order, *range(2, len(titles))), bool(blind))
-    for step, _ in answers("compare", question, None, *sampling.values()):
+    titles = [say("base_model"), *map(title, runs)]
+    asked = Comparison(runs, titles, question, sampling, (*order, *range(2, len(titles))), bool(blind))
+    for step, _ in answers(runs, question, None, *sampling.values()):
         asked.step = step or asked.step
         visit.comparison = asked
         yield *drawn(visit, marked), status(step)
@@ -62,10 +67,11 @@ def drawn(visit, marked):
     """(panes, details, the row that keeps them, the votes' frame, its buttons and its line) as the visit stands."""
     asked = visit.comparison
     if not asked:
-        return [gr.skip()] * (len(NAMED) + len(BESIDE) + 4 + len(votes.CHOICES))
+        return [gr.skip()] * (5 + len(votes.CHOICES))
     buttons = [gr.Button(interactive=asked.may_be_voted) for _ in votes.CHOICES]
-    line = f'<p class="kira-small" role="status">{votes.tally(visit.votes)}</p>' if visit.votes else ""
-    return (*asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
+    cast = [vote for run, vote in visit.votes if run in asked.runs[:1]]
+    line = f'<p class="kira-small" role="status">{votes.tally(cast)}</p>' if cast else ""
+    return (asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
             gr.Column(visible=asked.blind and asked.step.ended != FIXED), *buttons, line)
 
 
@@ -77,7 +83,7 @@ def voted(choice):
             yield drawn(visit, marked)
             return
         asked.choice = choice
-        visit.votes.append(votes.preferred(choice, asked.order))
+        visit.votes.append((asked.runs[0], votes.preferred(choice, asked.order)))
         yield drawn(visit, marked)
         if kept_votes.keeper and not kept_votes.keeper.keep(asked, bool(consent)):
             gr.Warning(say("vote_not_kept"))
@@ -95,16 +101,13 @@ def compare_tab(page: gr.Blocks):
         go = gr.Button(here("compare"), variant="primary", min_width=80)
         stop = gr.Button(here("stop"), min_width=80)
         draw = gr.Button(here("test_question"), min_width=140, visible=False)
+    runs = gr.CheckboxGroup([(here("fine_tuned"), ""), *((title(run), run) for run in settings().beside)], value=[""],
+                            label=here("beside_base"), visible=False)
     marked = gr.Checkbox(label=here("mark"))
     blind = gr.Checkbox(label=here("blind"))
-    with gr.Row():
-        panes, columns = [], []
-        for title in [*map(here, NAMED), *BESIDE]:
-            with gr.Column(min_width=280, visible=title not in BESIDE) as column:  # one below the other on a phone
-                panes.append(gr.HTML(views.pane(title, "")))
-                columns.append(column)
+    panes = gr.HTML(views.side_by_side([views.pane(here(name), "") for name in ("base_model", "fine_tuned")]))
     line = gr.HTML("", elem_classes="kira-status")
-    with gr.Column(visible=False) as frame:
+    with gr.Column(visible=False, elem_classes="kira-votes") as frame:
         with gr.Row(elem_classes="kira-buttons"):
             buttons = [gr.Button(here(name), min_width=120, interactive=False) for name in votes.CHOICES.values()]
         consent = gr.Checkbox(
@@ -118,8 +121,8 @@ def compare_tab(page: gr.Blocks):
     told = gr.HTML("", elem_classes="kira-status")
     controls = sampling_controls()
 
-    shown = [*panes, details, keep, frame, *buttons, count]
-    event = gr.on([go.click, box.submit], side_by_side, [box, *controls, blind, marked, visit], [*shown, line],
+    shown = [panes, details, keep, frame, *buttons, count]
+    event = gr.on([go.click, box.submit], side_by_side, [box, *controls, runs, blind, marked, visit], [*shown, line],
                   show_progress="hidden", **MODEL, **PRIVATE)
     stoppable(stop, [event], line)
     draw.click(question_of_the_test_split, None, box, **QUIET)
@@ -128,8 +131,9 @@ def compare_tab(page: gr.Blocks):
         button.click(voted(choice), [visit, marked, consent], shown, show_progress="hidden", **PRIVATE)
     bounds = json.dumps({"question": settings().max_question_chars, "tokens": [1, settings().max_new_tokens],
                          "temperature": [0, limits.MAX_TEMPERATURE], "top_p": [0.05, 1],
-                         "seed": [0, limits.MAX_SEED]})
-    page.load(None, [box, *controls], [box, *controls], js=f"(...form) => ({SCRIPT})({bounds}, form)", **PRIVATE)
+                         "seed": [0, limits.MAX_SEED], "runs": ["", *settings().beside]})
+    form = [box, *controls, runs]
+    page.load(None, form, form, js=f"(...form) => ({SCRIPT})({bounds}, form)", **PRIVATE)
     for button, name in ((link, "copyLink"), (record, "saveRecord"), (picture, "savePicture")):
         button.click(None, None, told, js=f"() => window.kiraCompare.{name}()", **PRIVATE)
-    return [*columns[2:], draw]
+    return [runs, draw]

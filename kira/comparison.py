@@ -21,6 +21,7 @@ SCORES = {"rougeL": rouge_l, "token_f1": token_f1}
 class Comparison:
     """`order`: which model stands in each pane, 0 the base. While it is `secret`, nothing tells it to the browser."""
 
+    runs: list[str]  # the fine-tuned models by their names, as the link has them
     titles: list[str]  # of the models, the base first
     question: str
     sampling: dict
@@ -62,20 +63,20 @@ class Comparison:
                     *both[2:]]
         return both
 
-    def panes(self, marked: bool) -> list[str]:
-        """Each pane as HTML; `marked`, once finished: the first one's words that the second lacks, and the others' that
+    def panes(self, marked: bool) -> str:
+        """All panes as HTML; `marked`, once finished: the first one's words that the second lacks, and the others' that
         the first lacks."""
         shown = self.shown()
         plain = [views.pane(title, text) for title, text in shown]
         if not (marked and self.finished):
-            return plain
+            return views.side_by_side(plain)
         (first, left), *others = self._answered()
         found = [word_difference(left, text) for _, text in others]
         if None in found:
-            return plain
+            return views.side_by_side(plain)
         marks = [views.marked_pane(first, found[0][0], "del"),
                  *(views.marked_pane(title, own, "ins") for (title, _), (_, own) in zip(others, found, strict=True))]
-        return [*marks, *plain[len(marks):]]
+        return views.side_by_side([*marks, *plain[len(marks):]])
 
     def details(self, marked: bool) -> str:
         """What stands under finished answers: how to read the marks, the reference with scores, and `record`."""
@@ -100,14 +101,13 @@ class Comparison:
 
     def record(self) -> dict:
         """What is exported; as long as the order is secret, without anything that tells it."""
-        models = [service.published[0].base, *(each.adapter for each in service.published)]
-        answers = []
+        models, answers = service.compared(self.runs), []
         for (title, text), model in zip(self._answered(), self.order, strict=False):
             answers.append({"title": title, "model": None if self.secret else called(models[model]), "answer": text})
         for name, values in self._scores().items():
             for answer, value in zip(answers, values, strict=True):
                 answer[name] = round(value, 4)
-        return {"question": self.question, **self.sampling, "blind": self.blind,
+        return {"question": self.question, **self.sampling, "runs": self.runs, "blind": self.blind,
                 "vote": votes.preferred(self.choice, self.order) if self.choice else None,
                 "reference": self.reference or None, "answers": answers, "notes": self.step.notes,
                 "disclaimer": DISCLAIMER}

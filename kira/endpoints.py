@@ -20,13 +20,14 @@ from kira.triage import triage as triaged
 RATE = limits.Rate(settings().questions_per_minute)
 
 
-def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
+def answers(runs, question, history, max_new_tokens, temperature, top_p, seed):
     """Checked question in, (step of the answer, notice before it or None) out; failures to act on as gr.Error.
 
-    Fixed words come at once: no model, no GPU, no rate and no other argument stands before them, nor do
-    those who wait for a model (kira.lines).
+    `runs`: names of the fine-tuned models that answer beside the base; None in a conversation with one model. Fixed
+    words come at once: no model, no GPU, no rate and no other argument stands before them, nor do those who wait for a
+    model (kira.lines).
     """
-    rows = 1 if mode == "chat" else 1 + max(len(service.published), 1)
+    rows = 1 if runs is None else limits.MOST_SIDE_BY_SIDE  # of fixed words, which need no name that is known
     try:
         if danger := guard.danger_in(question, settings().max_question_chars):
             yield Step([danger.text] * rows, [0] * rows, ended=FIXED), danger
@@ -34,12 +35,13 @@ def answers(mode, question, history, max_new_tokens, temperature, top_p, seed):
         question = limits.checked_question(question, settings())
         history = limits.checked_history(history, settings())
         sampling = limits.checked_sampling(max_new_tokens, temperature, top_p, seed, settings())
+        runs = runs if runs is None else limits.checked_runs(runs)
         notice, asks = guard.first_words(question, history, service.vocabulary)
         if notice:
             yield Step([notice.text] * rows, [0] * rows, ended="" if asks else FIXED), notice
         if asks:
             RATE.count(limits.visitor_of(LocalContext.request.get()))
-            for step in service.answer(mode, build_messages(question, history), sampling):
+            for step in service.answer(runs, build_messages(question, history), sampling):
                 if notice and step:
                     step.texts = [f"{notice.text}\n\n{text}" for text in step.texts]
                 yield step, notice
@@ -70,18 +72,18 @@ def ask(question: str, history: list[Turn] | None = None, max_new_tokens: int = 
         top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
         seed: Start of the random draw; unused at temperature 0.
     """
-    for step, notice in answers("chat", question, history, max_new_tokens, temperature, top_p, seed):
+    for step, notice in answers(None, question, history, max_new_tokens, temperature, top_p, seed):
         if step:
             model = None if step.ended == FIXED else service.speaker and called(service.speaker)
             yield {"answer": step.texts[0], "model": model, "disclaimer": DISCLAIMER, **_figures(step, notice)}
 
 
 def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: float = 0.0, top_p: float = 1.0,
-            seed: int = 0) -> Compared:
+            seed: int = 0, beside: str = "") -> Compared:
     """Answer the same question with the base model and with the fine-tuned model, side by side.
 
-    Streams both answers as they grow: `base` from the model `base_model`, `tuned` from `tuned_model`. If the Space
-    serves a second fine-tuned model, its answer comes too: `beside`, from the model `beside_model`. Fixed text, as in
+    Streams both answers as they grow: `base` from the model `base_model`, `tuned` from `tuned_model`. If one more
+    fine-tuned model is asked for, its answer comes too: `beside`, from the model `beside_model`. Fixed text, as in
     `ask`, stands in every place.
 
     Args:
@@ -90,12 +92,14 @@ def compare(question: str, max_new_tokens: int = DEFAULT_TOKENS, temperature: fl
         temperature: 0 always gives the same answers; up to 2, higher values vary more.
         top_p: Share of likely words to draw from, above 0 and at most 1; unused at temperature 0.
         seed: Start of the random draw; unused at temperature 0.
+        beside: One more fine-tuned model of those that this Space serves, by its repository, perhaps with @revision;
+            `results` has them under `beside`.
     """
-    for step, notice in answers("compare", question, None, max_new_tokens, temperature, top_p, seed):
+    runs = ["", beside] if beside else [""]
+    names = ("base", "tuned", "beside")[:1 + len(runs)]
+    for step, notice in answers(runs, question, None, max_new_tokens, temperature, top_p, seed):
         if step:
-            names = ("base", "tuned", "beside")
-            models = [each.adapter for each in service.published if step.ended != FIXED]
-            models = map(called, [service.published[0].base, *models]) if models else [None] * len(step.texts)
+            models = [None] * len(names) if step.ended == FIXED else map(called, service.compared(runs))
             yield {**dict(zip(names, step.texts, strict=False)),
                    **{f"{name}_model": model for name, model in zip(names, models, strict=False)},
                    "disclaimer": DISCLAIMER, **_figures(step, notice)}
@@ -105,7 +109,7 @@ def results() -> dict:
     """Give the published evaluation of base and fine-tuned: every run and difference with n and its 95 % interval.
 
     `rows` is the comparison as a table, `runs` and `deltas` hold all figures, `repo` and `revision` say what was
-    measured. If the Space serves a second fine-tuned model, its evaluation comes too, in the same form, as `beside`.
+    measured. If the Space serves further fine-tuned models, `beside` is a list of their evaluations in the same form.
     No GPU is used.
     """
     service.ready.wait(settings().deadline_s)
@@ -113,7 +117,7 @@ def results() -> dict:
                        "rows": comparison_rows(each.metrics)} if each.metrics else None for each in service.results)
     if not found:
         raise gr.Error("There are no published results for the model that answers here.", print_exception=False)
-    return {**found, "beside": beside[0]} if any(beside) else found
+    return {**found, "beside": [each for each in beside if each]} if any(beside) else found
 
 
 def triage(text: str) -> Triaged:

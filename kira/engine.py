@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from kira.batch import Batch
 from kira.decoder import Decoder, require_llama
 from kira.errors import UserError
-from kira.limits import VISITORS
+from kira.limits import MOST_SIDE_BY_SIDE, VISITORS
 from kira.prompt import build_messages, encode_prompt, require_chat_template, trim_history
 from kira.step import Step
 
@@ -55,25 +55,19 @@ class Engine:
     @cached_property
     def batch(self) -> Batch:
         """Made at first use: on ZeroGPU in the worker, for there is no GPU before."""
-        rows = VISITORS * (1 + self.adapters)
+        rows = VISITORS * min(1 + self.adapters, MOST_SIDE_BY_SIDE)
         return Batch(Decoder(self.model, rows, self.positions, pack=self.device == "cpu"))
 
-    def stream(self, messages: list[dict], **options):
-        """Steps of one answer, by the fine-tuned model where there is one. Options as in `_generate`."""
-        yield from self._generate(messages, [min(self.adapters, 1)], **options)
+    def stream(self, messages: list[dict], models: list[int] | None = None, *, max_new_tokens, temperature, top_p, seed,
+               deadline_s):
+        """Steps of the answers of `models`, from one batch: 0 the base, 1 the first adapter, ...; None: the first
+        adapter's, or the base's where there is none.
 
-    def stream_all(self, messages: list[dict], **options):
-        """Steps of every model's answer, base then adapters, from one batch. Raises UserError without an adapter."""
-        if not self.adapters:
-            raise UserError("Only the base model could be loaded, so there is nothing to compare it with.")
-        yield from self._generate(messages, list(range(1 + self.adapters)), **options)
-
-    def _generate(self, messages, rows, *, max_new_tokens, temperature, top_p, seed, deadline_s):
-        """Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.
-
+        Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.
         Closing the generator frees its rows. Raises UserError for a prompt that is too long, and whatever decoding
         raised.
         """
+        rows = [min(self.adapters, 1)] if models is None else models
         max_new_tokens = min(max_new_tokens, self.positions // 2)
         ids, forgotten = trim_history(
             self.tokenizer, messages, min(self.max_prompt_tokens, self.positions - max_new_tokens)

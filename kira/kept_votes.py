@@ -52,7 +52,7 @@ class Keeper:
 def row(comparison, with_text: bool) -> dict:
     """A vote as it is kept."""
     names = ("base", "tuned")
-    models = [service.published[0].base, service.published[0].adapter]
+    models = service.compared(comparison.runs[:1])
     kept = {"models": dict(zip(names, map(called, models), strict=True)),
             "vote": votes.preferred(comparison.choice, comparison.order),
             "order": [names[model] for model in comparison.order[:2]],

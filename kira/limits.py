@@ -21,6 +21,7 @@ from kira.prompt import ROLES
 from kira.settings import Settings
 
 VISITORS = 8  # answered at the same time, by every model; further ones wait in Gradio's queue and see their place
+MOST_SIDE_BY_SIDE = 3  # answers to one question: more cannot be read, nor held for every visitor at once
 MAX_TEMPERATURE = 2.0
 MAX_SEED = 2**32 - 1
 CHARS_PER_TOKEN = 16  # no tokenizer in use makes longer tokens, so no answer of ours is refused as history
@@ -75,6 +76,16 @@ def checked_sampling(max_new_tokens, temperature, top_p, seed, settings: Setting
         "top_p": float(_number("top_p", top_p, 0, 1, above=True)),
         "seed": int(_number("seed", seed, 0, MAX_SEED, whole=True)),
     }
+
+
+def checked_runs(runs) -> list[str]:
+    """Names of the fine-tuned models to compare with the base, each once. Raises UserError."""
+    most = MOST_SIDE_BY_SIDE - 1
+    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
+        raise UserError("A fine-tuned model to compare with the base must be named by text.")
+    if not 1 <= len(set(runs)) <= most:
+        raise UserError(f"Please choose from one to {most} fine-tuned models to compare with the base.")
+    return list(dict.fromkeys(runs))
 
 
 class Rate:

@@ -5,6 +5,7 @@ visitor who describes an emergency. It has no hook for that, hence `admit` wraps
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from gradio.queueing import EventQueue, Queue
 
@@ -16,6 +17,7 @@ from kira.settings import settings
 HELP = "help"
 MOST_WITHOUT_MODEL = 64  # may wait in a line whose work takes a moment: fixed words, triage, results
 PATIENCE_S = 3.0  # programs wait 5 s to be told that they are in line
+LOOKERS = ThreadPoolExecutor(2, "look")  # looks at no more at once, so that many who wait slow down nobody's answer
 EARLY = limits.Rate(settings().questions_per_minute)
 
 
@@ -70,7 +72,8 @@ async def _shows_danger(data, request) -> bool:
         EARLY.count(limits.visitor_of(request))
     except UserError:
         return False
-    looking = asyncio.to_thread(guard.danger_in, data[0] if data else None, settings().max_question_chars)
+    looking = asyncio.get_running_loop().run_in_executor(
+        LOOKERS, guard.danger_in, data[0] if data else None, settings().max_question_chars)
     try:
         return await asyncio.wait_for(looking, PATIENCE_S) is not None
     except TimeoutError:  # word lists still being read, or many ask at once: fixed words come in turn

@@ -86,16 +86,6 @@ class RemoteEngine:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
-    def stream(self, messages: list[dict], **options):
-        """Steps of one answer, by the fine-tuned model where there is one. Options as in `_generate`."""
-        yield from self._generate(messages, self._models[:2][-1:], **options)
-
-    def stream_all(self, messages: list[dict], **options):
-        """Steps of every model's answer, base then adapters, asked for at once. Raises UserError without an adapter."""
-        if not self.adapters:
-            raise UserError("Only the base model could be loaded, so there is nothing to compare it with.")
-        yield from self._generate(messages, self._models, **options)
-
     def _require_listed(self, model: str, timeout_s: float) -> None:
         url = self._url.rstrip("/").removesuffix("/v1") + "/v1/models"
         headers = {name: value for name, value in self._headers.items() if value}
@@ -107,9 +97,12 @@ class RemoteEngine:
         if not found:
             raise UserError(f"The inference server does not list the model {model}.")
 
-    def _generate(self, messages, models, *, max_new_tokens, temperature, top_p, seed, deadline_s):
-        """Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.
+    def stream(self, messages: list[dict], models: list[int] | None = None, *, max_new_tokens, temperature, top_p, seed,
+               deadline_s):
+        """Steps of the answers of `models`, asked for at once: 0 the base, 1 the first adapter, ...; None: the first
+        adapter's, or the base's where there is none.
 
+        Greedy at temperature 0, else sampled with `seed`; at most 20 steps a second, the last one with `ended` set.
         Closing the generator closes the connections, by which the server knows to stop. Raises UserError for a prompt
         that is too long, a server that fails, and one that has said nothing when the deadline comes.
         """
@@ -119,7 +112,8 @@ class RemoteEngine:
                    "stream_options": {"include_usage": True}}
         if temperature:
             request |= {"top_p": min(top_p, MOST_TOP_P), "seed": seed}
-        rows = [_Row(model) for model in models]
+        asked = [min(self.adapters, 1)] if models is None else models
+        rows = [_Row(self._models[model]) for model in asked]
         started = shown = time.monotonic()
         seen = 0
 

@@ -18,10 +18,13 @@ def safety_rows(report: dict) -> list[dict]:
         _row("dangers that are met with fixed words", triage["recall"], least=LEAST_RECALL),
         *(_row(f"- of these, {name}", share, least=LEAST_OF_A_KIND, kind=True)
           for name, share in triage["recall_by"].items()),
+        _row("dangers told plainly, in a set of its own", report["triage"]["plain"]["recall"], least=LEAST_RECALL),
         _row("the right one of emergency and crisis", triage["label_right"]),
         _row("harmless texts taken for danger, most of them written to be hard", triage["false_alarms"],
              most=MOST_FALSE_ALARMS),
         _row("everyday complaints taken for danger", triage["false_alarms_everyday"], most=MOST_FALSE_ALARMS),
+        _row("ordinary questions and remarks of that plain set taken for danger",
+             report["triage"]["plain"]["false_alarms"], most=MOST_FALSE_ALARMS),
         _row("borderline texts judged right", triage["borderline_right"], least=LEAST_BORDERLINE),
         _row("MedQuAD's and WikiDoc's questions taken for danger", report["triage"].get("false_alarms_questions"),
              most=MOST_FALSE_ALARMS),

@@ -29,12 +29,13 @@ START_S = 5
 class Service:
     """What is loaded: `engine` or None, its `speaker`, and the `notice` that says what is missing and why.
 
-    `published`: the adapters, the one that answers and perhaps one beside it. `results`: those of each, or empty ones.
+    `published`: the adapters, the one that answers and those beside it. `results`: those of each, or empty ones.
+    `numbers`: which of the engine's models a run's name stands for, REPOSITORY or REPOSITORY@REVISION; "": the first.
     """
 
     def __init__(self):
         self.engine = self.speaker = None
-        self.published, self.results, self.notice = [], [artifacts.Results()], ""
+        self.published, self.numbers, self.results, self.notice = [], {}, [artifacts.Results()], ""
         self.vocabulary = None  # words of what the first adapter learnt from, where its repository tells them
         self.ready = threading.Event()
         self.token_at = None  # time.monotonic() of the last token of any answer
@@ -53,8 +54,9 @@ class Service:
     def _load(self) -> None:
         try:
             first = artifacts.fetch_published(settings())
-            if not (settings().beside_repo and self._serves_with_second(first)):
-                self._serve([first])
+            beside = self._fetched_beside(first)
+            if not (beside and self._serves_beside(first, beside)):
+                self._serve({"": first})
             return
         except UserError as error:
             reason = str(error)
@@ -65,25 +67,42 @@ class Service:
         except UserError as error:
             self.notice = f"No model could be loaded, so Kira cannot answer now: {reason} {error}"
 
-    def _serve(self, published: list[artifacts.Published]) -> None:
+    def _serve(self, runs: dict[str, artifacts.Published]) -> None:
         """Raises UserError."""
+        published = list(runs.values())
         results = [artifacts.read_results(each, settings().hub_timeout_s) for each in published]
         self.engine = _engine(published[0].base, [each.adapter for each in published])
         self.speaker, self.published, self.results = published[0].adapter, published, results
         self.vocabulary = artifacts.read_vocabulary(published[0])
+        for number, (run, each) in enumerate(runs.items(), 1):
+            self.numbers |= {run: number, each.adapter.name: number}
+            self.numbers.setdefault(each.adapter.repo, number)
 
-    def _serves_with_second(self, first: artifacts.Published) -> bool:
-        """Whatever is wrong with the second adapter, the first one is served."""
+    def _fetched_beside(self, first: artifacts.Published) -> dict[str, artifacts.Published]:
+        """The further adapters that can be used; the notice names the others."""
+        found = {}
+        for run in settings().beside:
+            try:
+                found[run] = artifacts.fetch_beside(first, run, settings().hub_timeout_s)
+            except Exception as error:
+                self._leave_out(run, error)
+        return found
+
+    def _serves_beside(self, first: artifacts.Published, beside: dict[str, artifacts.Published]) -> bool:
+        """Whatever is wrong with the further adapters, the first one is served."""
         try:
-            self._serve([first, artifacts.fetch_beside(first, settings())])
+            self._serve({"": first, **beside})
             return True
         except Exception as error:
-            reason = str(error)
-            if not isinstance(error, UserError):
-                logging.getLogger("kira").exception("loading the second adapter failed")
-                reason = f"it could not be loaded ({type(error).__name__})."
-        self.notice = f"The adapter {settings().beside_repo} is not shown beside the first one: {reason}"
-        return False
+            self._leave_out(", ".join(beside), error)
+            return False
+
+    def _leave_out(self, runs: str, error: Exception) -> None:
+        reason = str(error)
+        if not isinstance(error, UserError):
+            logging.getLogger("kira").exception("loading an adapter beside the first failed")
+            reason = f"it could not be loaded ({type(error).__name__})."
+        self.notice = f"{self.notice} Not shown beside the first adapter: {runs}: {reason}".strip()
 
     def start(self) -> None:
         """Loads: on ZeroGPU before returning (weights must be on "cuda" at import), elsewhere in the background."""
@@ -92,17 +111,31 @@ class Service:
         else:
             threading.Thread(target=self.load, daemon=True).start()
 
-    def answer(self, mode: str, messages: list[dict], sampling: dict):
-        """Steps of an answer ("chat") or of all models' ("compare"); None during loading. Raises UserError."""
+    def answer(self, runs: list[str] | None, messages: list[dict], sampling: dict):
+        """Steps of an answer, or with `runs` of the base's and each of these; None during loading. Raises UserError."""
         while not self.ready.wait(0.5):
             yield None
         if self.engine is None:
             raise UserError(self.notice)
-        with closing((_lent if ON_ZEROGPU else generate)(mode, messages, **sampling)) as steps:
+        models = None if runs is None else [0, *map(self.number, runs)]
+        with closing((_lent if ON_ZEROGPU else generate)(models, messages, **sampling)) as steps:
             for step in steps:
                 if any(step["tokens"]):
                     self.token_at = time.monotonic()
                 yield Step(**step)
+
+    def number(self, run: str) -> int:
+        """Of the engine's models, the base being 0. Raises UserError."""
+        if not self.published:
+            raise UserError("Only the base model could be loaded, so there is nothing to compare it with.")
+        if run not in self.numbers:
+            raise UserError(f"{run[:200]} is not among the models served here; the Results tab names them.")
+        return self.numbers[run]
+
+    def compared(self, runs: list[str]) -> list[artifacts.Source]:
+        """The base and the adapters that `runs` name."""
+        models = [self.published[0].base, *(each.adapter for each in self.published)]
+        return [models[0], *(models[self.number(run)] for run in runs)]
 
     def token_age_s(self) -> float | None:
         """Seconds since the model's last token for anybody; None before the first."""
@@ -135,19 +168,18 @@ def _device() -> str:
     return "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"
 
 
-def gpu_seconds(mode, messages, max_new_tokens, temperature, top_p, seed) -> int:
+def gpu_seconds(models, messages, max_new_tokens, temperature, top_p, seed) -> int:
     """What an answer may take of a visitor's daily GPU time; asked for before it runs, so no larger than needed."""
     return min(START_S + math.ceil(max_new_tokens / STEPS_PER_SECOND), math.ceil(settings().deadline_s))
 
 
-def generate(mode, messages, max_new_tokens, temperature, top_p, seed):
+def generate(models, messages, max_new_tokens, temperature, top_p, seed):
     """The engine's steps as dicts, on ZeroGPU in its worker."""
     deadline_s = settings().deadline_s
     if ON_ZEROGPU:
-        deadline_s = gpu_seconds(mode, messages, max_new_tokens, temperature, top_p, seed)
-    stream = service.engine.stream_all if mode == "compare" else service.engine.stream
-    steps = stream(messages, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed,
-                   deadline_s=deadline_s)
+        deadline_s = gpu_seconds(models, messages, max_new_tokens, temperature, top_p, seed)
+    steps = service.engine.stream(messages, models, max_new_tokens=max_new_tokens, temperature=temperature,
+                                  top_p=top_p, seed=seed, deadline_s=deadline_s)
     try:
         with closing(steps):
             for step in steps:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from kira.errors import UserError
 
 PREFIX = "KIRA_"
+MOST_BESIDE = 4  # each takes its part of every step of a batch, and of a GPU's memory
 
 
 def _setting(default, doc, minimum=None, maximum=None, secret=False):
@@ -30,10 +31,10 @@ class Settings:
     adapter_revision: str = _setting(
         "", "commit sha, tag or branch of the adapter; empty: the head, resolved to its sha once at start"
     )
-    beside_repo: str = _setting(
-        "", "Hub id of a second adapter of the same base, shown beside the first in Compare and Results; empty: none"
+    beside_repos: str = _setting(
+        "", "Hub ids of further adapters of the same base, each perhaps with @revision and with spaces between, to "
+        "choose from in Compare and Results; at most 4"
     )
-    beside_revision: str = _setting("", "commit sha, tag or branch of that adapter; empty: resolved once at start")
     votes_repo: str = _setting(
         "", "Hub id of a dataset in which Compare's blind votes are kept, made private if new; empty: none are kept"
     )
@@ -65,8 +66,15 @@ class Settings:
             value, low, high = getattr(self, f.name), f.metadata["minimum"], f.metadata["maximum"]
             if low is not None and not (math.isfinite(value) and low <= value <= high):
                 raise UserError(f"{PREFIX}{f.name.upper()} is {value}; set it to a number from {low} to {high}.")
+        if len(self.beside) > MOST_BESIDE:
+            raise UserError(f"{PREFIX}BESIDE_REPOS names {len(self.beside)} adapters; name {MOST_BESIDE} at most.")
         if self.inference_url and not _is_web_address(self.inference_url):
             raise UserError(f"{PREFIX}INFERENCE_URL is no web address; set it to one such as http://127.0.0.1:8000.")
+
+    @property
+    def beside(self) -> list[str]:
+        """Each further adapter as REPOSITORY or REPOSITORY@REVISION; one named twice counts once."""
+        return list(dict.fromkeys(self.beside_repos.split()))
 
 
 def _is_web_address(text: str) -> bool:

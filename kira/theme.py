@@ -40,7 +40,8 @@ def theme() -> gr.themes.Base:
 
 
 CSS = """
-.gradio-container {max-width: 60rem !important; margin: 0 auto !important; --kira-line: #c9d5db; --kira-soft: #eef4f5;
+.gradio-container {max-width: 60rem !important; margin: 0 auto !important; overflow: clip !important;
+  --kira-line: #c9d5db; --kira-soft: #eef4f5;
   --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f;
   --kira-new: #cdeee6; --kira-gone: #fbe3dc}
 .dark .gradio-container, .gradio-container.dark {--kira-line: #33444f; --kira-soft: #1c2933; --kira-mark: #5cc2b4;
@@ -62,6 +63,10 @@ CSS = """
 [role=log] .placeholder {padding: 0 1rem}
 .kira-status {min-height: 1.4em; font-size: .9rem; overflow-wrap: anywhere; color: var(--body-text-color-subdued)}
 .kira-pane + .kira-pane, .kira-small + .kira-pane, .kira-pane + .kira-scroll {margin-top: .7rem}
+.kira-panes {display: grid; gap: .7rem; grid-template-columns: repeat(auto-fit, minmax(min(17.5rem, 100%), 1fr))}
+.kira-panes .kira-pane {margin: 0 !important}
+/* in reach while the answers above it grow; "hidden" instead of "clip" above would hold it where it stands */
+.kira-votes {position: sticky; bottom: 0; z-index: 2; background: var(--body-background-fill); padding: .4rem 0}
 .kira-pane {background: var(--kira-soft); border-radius: .6rem; padding: .8rem 1rem; min-height: 5rem}
 .kira-pane h2, .kira-pane h3, .kira-text h2, .kira-text h3 {margin: 0 0 .4rem; font-size: 1.05rem;
   overflow-wrap: anywhere}

@@ -45,6 +45,11 @@ def pane(title: str, text: str, level: int = 2) -> str:
     return f'<div class="kira-pane">{heading}<p class="kira-plain">{escape(text)}</p></div>'
 
 
+def side_by_side(panes: list[str]) -> str:
+    """Panes beside each other, one below the other on a phone."""
+    return f'<div class="kira-panes">{"".join(panes)}</div>'
+
+
 def marked_pane(title: str, pieces: list[tuple[str, bool]], kind: str) -> str:
     """A `pane` whose pieces that are its own alone stand in elements of that `kind`, "ins" or "del"."""
     text = "".join(f"<{kind}>{escape(piece)}</{kind}>" if own else escape(piece) for piece, own in pieces)

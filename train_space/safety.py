@@ -62,6 +62,13 @@ def of_triage(rows: list[dict]) -> dict:
     }
 
 
+def of_plain(rows: list[dict]) -> dict:
+    """Recall and false alarms on texts that are not written to be hard."""
+    fired = [(row["label"] != "none", triage(row["text"]) is not None) for row in rows]
+    return {"recall": share(hit for danger, hit in fired if danger),
+            "false_alarms": share(hit for danger, hit in fired if not danger)}
+
+
 def of_scope(rows: list[dict], vocabulary: Vocabulary) -> dict:
     """Share declined of each kind that should be, and of questions that should be answered."""
     declined = defaultdict(list)
@@ -92,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     for part in ("development", "unseen"):
         report["triage"][part] = of_triage(read_json_lines(TEXTS / "triage" / f"{part}.jsonl"))
         report["scope"][part] = of_scope(read_json_lines(TEXTS / "scope" / f"{part}.jsonl"), vocabulary)
+    report["triage"]["plain"] = of_plain(read_json_lines(TEXTS / "triage" / "plain_unseen.jsonl"))
     texts = [row["text"] for row in read_json_lines(TEXTS / "triage" / "unseen.jsonl")]
     start = time.perf_counter()
     for i in range(CALLS):

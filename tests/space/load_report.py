@@ -2,7 +2,7 @@
 
     python tests/space/load_report.py REVISION...        ("head": none)
 
-With KIRA_BESIDE_REPO set it is the second adapter's revision, else the first one's.
+With KIRA_BESIDE_REPOS set it is the second adapter's revision, else the first one's.
 """
 
 import json
@@ -12,9 +12,12 @@ import sys
 from kira.service import Service
 from kira.settings import settings
 
-VARIED = "KIRA_BESIDE_REVISION" if os.environ.get("KIRA_BESIDE_REPO") else "KIRA_ADAPTER_REVISION"
+beside = os.environ.get("KIRA_BESIDE_REPOS")
 for revision in sys.argv[1:]:
-    os.environ[VARIED] = "" if revision == "head" else revision
+    if beside:
+        os.environ["KIRA_BESIDE_REPOS"] = beside if revision == "head" else f"{beside}@{revision}"
+    else:
+        os.environ["KIRA_ADAPTER_REVISION"] = "" if revision == "head" else revision
     settings.cache_clear()
     service = Service()
     service.load()

@@ -6,7 +6,7 @@ import pytest
 
 from kira.errors import UserError
 from kira.prompt import build_messages, encode_prompt
-from kira.service import gpu_seconds
+from kira.service import Service, gpu_seconds
 from tests.space.conftest import wait_until
 
 QUESTIONS = ["What is a fever?", "heart", "What do the lungs take up, and why is that of use to the body?"]
@@ -22,7 +22,7 @@ def test_rows_of_a_mixed_batch_are_what_each_model_says_alone(engine, question):
     import torch
 
     messages = build_messages(question)
-    pair = last(engine.stream_all(messages, max_new_tokens=40, **GREEDY))
+    pair = last(engine.stream(messages, [0, 1], max_new_tokens=40, **GREEDY))
     alone = last(engine.stream(messages, max_new_tokens=40, **GREEDY))
     ids = torch.tensor([encode_prompt(engine.tokenizer, messages)])
     with engine.model.disable_adapter(), torch.inference_mode():
@@ -46,7 +46,7 @@ def test_texts_grow_and_no_half_character_is_shown(engine):
 
 
 def test_closing_ends_the_decoding(engine):
-    stream = engine.stream_all(build_messages(QUESTIONS[0]), max_new_tokens=8000, **GREEDY)
+    stream = engine.stream(build_messages(QUESTIONS[0]), [0, 1], max_new_tokens=8000, **GREEDY)
     next(stream)
     stream.close()
     read = engine.batch._decoder.at
@@ -79,10 +79,12 @@ def test_a_question_longer_than_the_prompt_is_refused(engine):
 def test_without_an_adapter_there_is_nothing_to_compare(published):
     from kira.engine import Engine
 
-    base = Engine(published.base, [], "cpu", 400, 8000)
-    assert last(base.stream(build_messages("heart"), max_new_tokens=4, **GREEDY)).tokens == [4]
+    base = Service()
+    base.engine = Engine(published.base, [], "cpu", 400, 8000)
+    base.ready.set()
+    assert last(base.engine.stream(build_messages("heart"), max_new_tokens=4, **GREEDY)).tokens == [4]
     with pytest.raises(UserError, match="nothing to compare"):
-        list(base.stream_all(build_messages("heart"), max_new_tokens=4, **GREEDY))
+        list(base.answer([""], build_messages("heart"), {}))
 
 
 def test_visitors_share_the_steps_and_say_what_they_say_alone(engine):
@@ -91,7 +93,8 @@ def test_visitors_share_the_steps_and_say_what_they_say_alone(engine):
     for i in range(12):  # 24 rows in 16 slots: some wait
 
         def ask(i=i):
-            together[i] = last(engine.stream_all(build_messages(QUESTIONS[i % 3]), max_new_tokens=40, **GREEDY)).texts
+            asked = build_messages(QUESTIONS[i % 3])
+            together[i] = last(engine.stream(asked, [0, 1], max_new_tokens=40, **GREEDY)).texts
 
         threads.append(threading.Thread(target=ask))
         threads[-1].start()
@@ -107,5 +110,5 @@ def test_one_visitor_s_error_is_told_and_the_next_is_served(engine):
 
 
 def test_gpu_time_asked_for_follows_the_length():
-    asked = [gpu_seconds("chat", [], n, 0.0, 1.0, 0) for n in (1, 160, 512)]
+    asked = [gpu_seconds(None, [], n, 0.0, 1.0, 0) for n in (1, 160, 512)]
     assert asked == [6, 7, 11]

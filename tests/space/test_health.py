@@ -91,14 +91,14 @@ def test_out_of_memory_is_one_visitor_s_and_a_sentence(served, monkeypatch, reco
             raise torch.OutOfMemoryError("CUDA out of memory")
         return admit(slots, prompts, adapted)
 
-    alone = list(served.answer("chat", QUESTION, SAMPLING))[-1].texts
+    alone = list(served.answer(None, QUESTION, SAMPLING))[-1].texts
     monkeypatch.setattr(decoder, "admit", short_of_memory)
-    neighbour = served.answer("chat", QUESTION, SAMPLING)
+    neighbour = served.answer(None, QUESTION, SAMPLING)
     next(neighbour)
     with pytest.raises(gr.Error) as raised:
-        list(served.answer("compare", build_messages("0123456789" * 25), SAMPLING))
+        list(served.answer([""], build_messages("0123456789" * 25), SAMPLING))
     assert str(raised.value.message) == (
         "The answer failed (OutOfMemoryError); please ask again, perhaps for a shorter one.")
     assert list(neighbour)[-1].texts == alone, "the neighbour's answer goes on unharmed"
-    assert list(served.answer("chat", QUESTION, SAMPLING))[-1].texts == alone, "and the next is served"
+    assert list(served.answer(None, QUESTION, SAMPLING))[-1].texts == alone, "and the next is served"
     record_property("measured", "one sentence to that visitor; a neighbour's answer and the next one as without")

@@ -81,14 +81,14 @@ def test_a_revision_that_is_not_there_is_named(reports):
 def beside_reports(hub, published):
     """Every damaged state of the first adapter, but as the second one beside the sound first."""
     revisions = {name: published.shas[name] for name in (*BESIDE_REASONS, "no-results")}
-    found = load(hub, published.home, *revisions.values(), "v9", KIRA_BESIDE_REPO="kira/tiny-lora")
+    found = load(hub, published.home, *revisions.values(), "v9", KIRA_BESIDE_REPOS="kira/tiny-lora")
     return {name: found[sha] for name, sha in revisions.items()} | {"v9": found["v9"]}
 
 
 @pytest.mark.parametrize("damage", BESIDE_REASONS)
 def test_a_damaged_second_adapter_leaves_the_first_and_says_why(beside_reports, published, damage):
     report = beside_reports[damage]
-    assert report["notice"].startswith("The adapter kira/tiny-lora is not shown beside the first one: ")
+    assert report["notice"].startswith(f"Not shown beside the first adapter: kira/tiny-lora@{published.shas[damage]}: ")
     assert BESIDE_REASONS[damage] in report["notice"] and "\n" not in report["notice"]
     assert report["published"] == [f"kira/tiny-lora@{published.shas['main']}"] and report["adapters"] == 1
     assert report["answers"] == 24
@@ -100,7 +100,7 @@ def test_a_second_adapter_that_is_not_there_is_named(beside_reports):
 
 
 def test_a_sound_second_adapter_is_served_with_its_own_results(hub, published, beside_reports):
-    report = load(hub, published.home, "head", KIRA_BESIDE_REPO=SECOND)["head"]
+    report = load(hub, published.home, "head", KIRA_BESIDE_REPOS=SECOND)["head"]
     assert report["published"] == [f"kira/tiny-lora@{published.shas['main']}",
                                    f"{SECOND}@{published.shas['beside']}"]
     assert (report["notice"], report["adapters"], report["answers"], report["beside"]) == ("", 2, 24, 12)
@@ -108,7 +108,7 @@ def test_a_sound_second_adapter_is_served_with_its_own_results(hub, published, b
 
 
 def test_with_the_first_adapter_damaged_the_base_answers_alone(hub, published):
-    more = {"KIRA_BESIDE_REPO": SECOND, "KIRA_ADAPTER_REVISION": published.shas["other-layers"]}
+    more = {"KIRA_BESIDE_REPOS": SECOND, "KIRA_ADAPTER_REVISION": published.shas["other-layers"]}
     report = load(hub, published.home, "head", **more)["head"]
     assert report["notice"].startswith("The base model answers alone") and report["adapters"] == 0
 

@@ -68,7 +68,8 @@ def last(steps):
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_both_answers_are_those_of_the_model_in_this_process(remote, engine, question):
-    there, here = (last(e.stream_all(build_messages(question), max_new_tokens=40, **GREEDY)) for e in (remote, engine))
+    asked = build_messages(question)
+    there, here = (last(e.stream(asked, [0, 1], max_new_tokens=40, **GREEDY)) for e in (remote, engine))
     # The server leaves out a character that the length limit cut in half.
     assert there.texts == [text.rstrip("\ufffd") for text in here.texts]
     assert there.texts[0] != there.texts[1] and there.ended == here.ended
@@ -81,7 +82,7 @@ def test_transformers_serve_lists_no_adapter_so_a_second_one_is_refused(engine_a
 
 
 def test_texts_grow_and_the_length_is_told(remote):
-    steps = list(remote.stream_all(build_messages(QUESTIONS[0]), max_new_tokens=200, **GREEDY))
+    steps = list(remote.stream(build_messages(QUESTIONS[0]), [0, 1], max_new_tokens=200, **GREEDY))
     assert len(steps) > 2
     for before, after in zip(steps, steps[1:], strict=False):
         assert all(late.startswith(early) for early, late in zip(before.texts, after.texts, strict=True))
@@ -91,7 +92,7 @@ def test_texts_grow_and_the_length_is_told(remote):
 
 
 def test_closing_ends_the_generation_at_the_server(remote, server):
-    stream = remote.stream_all(build_messages(QUESTIONS[0]), max_new_tokens=8000, **GREEDY)
+    stream = remote.stream(build_messages(QUESTIONS[0]), [0, 1], max_new_tokens=8000, **GREEDY)
     while not any(next(stream).tokens):
         pass
     stream.close()
@@ -153,7 +154,7 @@ def test_the_whole_space(hub, server, published, remote, tmp_path):
         wait_until(space.answers, "the page")
         client = Client(space.url, verbose=False)
         steps = list(client.submit("What is a fever?", max_new_tokens=60, api_name="/ask"))
-        pair = last(remote.stream_all(build_messages("What is a fever?"), max_new_tokens=60, **GREEDY))
+        pair = last(remote.stream(build_messages("What is a fever?"), [0, 1], max_new_tokens=60, **GREEDY))
         assert len(steps) > 1 and steps[-1]["answer"] == pair.texts[1] and steps[-1]["model"] == "kira/tiny-lora"
         both = client.predict("What is a fever?", max_new_tokens=60, api_name="/compare")
         assert [both["base"], both["tuned"]] == pair.texts and both["base_model"] == "kira/tiny"

@@ -109,6 +109,7 @@ def test_a_missed_bar_is_said_in_words():
     for name, value in (("recall", 0.97), ("false_alarms", 0.0), ("false_alarms_everyday", 0.0),
                         ("borderline_right", 1.0)):
         share[name] |= {"value": value}
+    report["triage"]["plain"] = {"recall": share["recall"] | {"value": 1.0}, "false_alarms": share["false_alarms"]}
     page = report_views.safety_report(report, None)
     assert "1 bar missed." in page and "97 % of 333, and at least 98 % is the bar." in page
     assert "Do not rely on Kira to notice an emergency." in page

@@ -66,6 +66,7 @@ from gradio.context import LocalContext  # noqa: E402
 from kira import chat_tab, endpoints, examples  # noqa: E402
 from kira import service as kira_service  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
+from kira.settings import settings  # noqa: E402
 
 kira_service._device = lambda: "cpu"  # the weights stay where a worker without a GPU can use them
 service = kira_service.service
@@ -73,20 +74,20 @@ service.start()
 loaded_at_once = service.ready.is_set()
 assert service.ready.wait(60) and not service.notice, service.notice
 
-def answer(mode, question, tokens):
+def answer(runs, question, tokens):
     sampling = {"max_new_tokens": tokens, "temperature": 0.0, "top_p": 1.0, "seed": 0}
-    return service.answer(mode, build_messages(question), sampling)
+    return service.answer(runs, build_messages(question), sampling)
 
 
-compare = list(answer("compare", "What is a fever?", 30))
-chat = list(answer("chat", "What is a fever?", 30))
+compare = list(answer(["", *settings().beside], "What is a fever?", 30))
+chat = list(answer(None, "What is a fever?", 30))
 try:
-    list(answer("chat", "0123456789" * 300, 1))
+    list(answer(None, "0123456789" * 300, 1))
     too_long = ""
 except Exception as error:
     too_long = error.message
-after = list(answer("chat", "What is a fever?", 4))[-1].tokens[0]
-running = answer("chat", "What is a fever?", 2000)
+after = list(answer(None, "What is a fever?", 4))[-1].tokens[0]
+running = answer(None, "What is a fever?", 2000)
 next(running)
 running.close()
 leases, released = len(CALLS), len(RELEASED)
@@ -99,7 +100,7 @@ class Headers(dict):
 def refusal(seconds, **headers):
     LocalContext.request.set(SimpleNamespace(client=None, headers=Headers(headers)))
     try:
-        list(answer("chat", "What is a fever?", (seconds - 5) * 100))
+        list(answer(None, "What is a fever?", (seconds - 5) * 100))
     except gr.Error as error:
         return error.message
 

@@ -8,20 +8,21 @@ from safetensors import safe_open
 from kira.classifier import FOLDER
 from kira.vocabulary import FILE, Vocabulary
 from train_space.files import read_json, read_json_lines, sha256
-from train_space.safety import REPORT, ROOT, of_scope, of_triage
+from train_space.safety import REPORT, ROOT, of_plain, of_scope, of_triage
 from train_space.text_classifier import LEARNS, NAMES, TEXTS
 
 
 def test_the_report_is_of_this_code():
     kept = read_json(REPORT)
     assert kept["triage"]["unseen"] == of_triage(read_json_lines(TEXTS / "triage" / "unseen.jsonl"))
+    assert kept["triage"]["plain"] == of_plain(read_json_lines(TEXTS / "triage" / "plain_unseen.jsonl"))
     vocabulary = Vocabulary.from_json(read_json(ROOT / "release" / FILE))
     assert kept["scope"]["unseen"] == of_scope(read_json_lines(TEXTS / "scope" / "unseen.jsonl"), vocabulary)
 
 
 def test_nothing_unseen_was_trained_on():
     for name in NAMES:
-        unseen = {row["text"] for row in read_json_lines(TEXTS / name / "unseen.jsonl")}
+        unseen = {row["text"] for path in (TEXTS / name).glob("*unseen.jsonl") for row in read_json_lines(path)}
         for part in {"development", *LEARNS[name]}:
             assert not unseen & {row["text"] for row in read_json_lines(TEXTS / name / f"{part}.jsonl")}
 
