@@ -27,7 +27,7 @@ from kira.normalise import normalise
 from train_space.files import read_json_lines, sha256
 from train_space.text_classifier import CLASSES, LEARNS, TEXTS
 
-LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 6, 8, 32, 1e-4, 16_000
+LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 6, 6, 32, 1e-4, 16_000
 SEEDS, AGREEMENT = 3, 1.0  # AGREEMENT: weight of the divergence between the two passes
 UNREAD = ("hi", "ar", "zh")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
