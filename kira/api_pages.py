@@ -94,8 +94,8 @@ def agents(request) -> PlainTextResponse:
         parts.append(f"## {name}\n\n{each['description']}\n")
         for known, schema in each["properties"].items():
             must = "required" if known in each["required"] else f"default {json.dumps(schema['default'])}"
-            span = " ".join(WORDS[bound].format(value) for bound, value in bounds()[known].items())
-            parts.append(f"- `{known}` ({must}; {span}): {schema['description']}")
+            span = " ".join(WORDS[bound].format(value) for bound, value in bounds().get(known, {}).items())
+            parts.append(f"- `{known}` ({'; '.join(filter(None, (must, span)))}): {schema['description']}")
         fields = ", ".join(f"`{field}`" for field in each["result"].get("properties", {}))
         parts.append(f"\nGives {fields}.\n" if fields else "")
     parts.append(f"## MCP\n\nThe same four are tools of the MCP server at {here}/gradio_api/mcp/ (streamable HTTP); it "

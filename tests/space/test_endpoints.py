@@ -100,7 +100,7 @@ def test_what_is_out_of_bounds_is_refused_in_one_sentence(space, client, data, r
     assert kind == "error" and reason in answer["error"]
     assert "\n" not in answer["error"] and "Traceback" not in answer["error"]
     if data[1] is None:
-        assert reason in call(space, "compare", data[0], *data[2:])[1]["error"]
+        assert reason in call(space, "compare", data[0], *data[2:], "")[1]["error"]
 
 
 def test_typed_control_tokens_stay_text(client):

@@ -96,7 +96,7 @@ def test_out_of_memory_is_one_visitor_s_and_a_sentence(served, monkeypatch, reco
     neighbour = served.answer(None, QUESTION, SAMPLING)
     next(neighbour)
     with pytest.raises(gr.Error) as raised:
-        list(served.answer([""], build_messages("0123456789" * 25), SAMPLING))
+        list(served.answer(None, build_messages("0123456789" * 25), SAMPLING))
     assert str(raised.value.message) == (
         "The answer failed (OutOfMemoryError); please ask again, perhaps for a shorter one.")
     assert list(neighbour)[-1].texts == alone, "the neighbour's answer goes on unharmed"

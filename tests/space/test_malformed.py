@@ -62,7 +62,8 @@ BODIES = {
         "question": strategies.text() | anything, "history": history, "temperature": anything, "top_p": anything,
         "seed": anything, "another": anything}),
     "compare": strategies.fixed_dictionaries({"max_new_tokens": tokens}, optional={
-        "question": strategies.text() | anything, "temperature": anything, "top_p": anything, "seed": anything}),
+        "question": strategies.text() | anything, "temperature": anything, "top_p": anything, "seed": anything,
+        "beside": text | anything}),
     "results": strategies.dictionaries(text, anything, max_size=2),
 }
 

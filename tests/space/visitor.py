@@ -25,7 +25,8 @@ class Visitor(threading.Thread):
         super().__init__()
         self.number, self.url, self.leave_after = next(numbers), space.url, leave_after
         self.data = data or [f"What is a fever of kind {self.number}?",
-                             *([None] if function == "ask" else []), tokens, 0, 1, 0]
+                             *([None] if function == "ask" else []), tokens, 0, 1, 0,
+                             *([""] if function == "compare" else [])]
         self.where = {"fn_index": functions(self.url)[function], "session_hash": session or f"visitor-{self.number}"}
         self.heard, self.refused = {}, None  # message: seconds until it came first; (status, reason)
         self.event = self.told = self.error = None  # the call; its last output; what went wrong with it
