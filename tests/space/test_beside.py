@@ -64,7 +64,8 @@ def test_results_hold_both_evaluations(client, published):
         assert got == {**metrics, "repo": repo, "revision": published.shas[sha], "rows": comparison_rows(metrics)}
 
 
-@pytest.mark.parametrize("width, dark", [(390, False), (1280, False), (390, True)])
+@pytest.mark.parametrize("width, dark", [
+    (390, False), pytest.param(1280, False, marks=pytest.mark.slow), pytest.param(390, True, marks=pytest.mark.slow)])
 def test_the_page_shows_both(visit, published, width, dark):
     seen = visit(width=width, dark=dark)
     page = seen.page

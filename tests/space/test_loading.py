@@ -107,6 +107,7 @@ def test_a_sound_second_adapter_is_served_with_its_own_results(hub, published, b
     assert (beside_reports["no-results"]["adapters"], beside_reports["no-results"]["beside"]) == (2, 0)
 
 
+@pytest.mark.slow
 def test_with_the_first_adapter_damaged_the_base_answers_alone(hub, published):
     more = {"KIRA_BESIDE_REPOS": SECOND, "KIRA_ADAPTER_REVISION": published.shas["other-layers"]}
     report = load(hub, published.home, "head", **more)["head"]
@@ -126,6 +127,7 @@ def test_with_the_hub_down_and_nothing_cached_the_reason_is_told(tmp_path):
     assert report["notice"].startswith("No model could be loaded") and "does not answer" in report["notice"]
 
 
+@pytest.mark.slow
 def test_a_hub_that_accepts_and_never_answers_is_given_up(tmp_path):
     import socket
 

@@ -128,6 +128,7 @@ def test_base_alone_shows_a_notice_and_no_results(visit, hub, published, tmp_pat
         alone.stop()
 
 
+@pytest.mark.slow
 def test_without_any_model_the_page_stays_up_and_says_so(visit, tmp_path):
     nobody = f"http://127.0.0.1:{free_port()}"
     empty = Space(environment(nobody, tmp_path / "home"), tmp_path / "log")

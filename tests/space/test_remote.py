@@ -147,6 +147,7 @@ def test_on_zerogpu_no_gpu_is_lent(hub, server, tmp_path):
     assert said["chat"] == said["compare"][1] and said["too_long"].endswith("please shorten it.")
 
 
+@pytest.mark.slow
 def test_the_whole_space(hub, server, published, remote, tmp_path):
     home = tmp_path / "home"
     space = Space(environment(hub, home, KIRA_INFERENCE_URL=server.url), tmp_path / "log")

@@ -64,6 +64,7 @@ print(Client(sys.argv[1], verbose=False).predict("What is a fever?", None, 8, ap
 """
 
 
+@pytest.mark.slow
 def test_copies_start_by_themselves(copy, published, browser):
     imports_nothing_of_the_checkout(sys.executable)
     main, training = copy(MAIN), copy(TRAINING)

@@ -10,7 +10,7 @@ import pytest
 from tests.space.conftest import HERE, SECOND, environment, python
 
 
-@pytest.mark.parametrize(("beside", "models"), [("", 2), (SECOND, 3)])
+@pytest.mark.parametrize(("beside", "models"), [pytest.param("", 2, marks=pytest.mark.slow), (SECOND, 3)])
 def test_both_modes_run_in_one_worker_with_the_time_asked_for(hub, published, beside, models):
     env = environment(hub, published.home, KIRA_BESIDE_REPOS=beside)
     done = python(HERE / "zerogpu_probe.py", env=env, timeout_s=200)
