@@ -31,9 +31,10 @@ SPACE = set -a; if [ -f .kira/runs/embedded/space.env ]; then . .kira/runs/embed
 hub-run: $(READY)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m localhub exec --root .kira/hub -- sh -c '$(CMD)'
 
-# Two at a time, as servers and browsers wait for each other half of the time; a file's tests stay together.
+# Two at a time, as servers and browsers wait for each other half of the time; a file's tests stay together, and files keep
+# their order, in which the short ones come last.
 test: $(READY) chromium
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 # Longer runs; with KIRA_DATA=DIR also the development data. One needs Node 18 or later with npm.
 test-slow: $(READY) chromium
