@@ -40,7 +40,9 @@ def theme() -> gr.themes.Base:
 
 
 CSS = """
-.gradio-container {max-width: 60rem !important; margin: 0 auto !important; overflow: clip !important;
+/* narrowed are parts that come after this style; the container is there before, and would jump */
+.gradio-container :is(main.contain, footer) {width: 100%; max-width: 56rem; margin-inline: auto !important}
+.gradio-container {overflow: clip !important;
   --kira-line: #c9d5db; --kira-soft: #eef4f5;
   --kira-mark: #0b766b; --kira-grey: #6b7c86; --kira-alert: #fff6e0; --kira-alert-line: #b7791f;
   --kira-new: #cdeee6; --kira-gone: #fbe3dc}
