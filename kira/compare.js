@@ -122,7 +122,7 @@
 
   window.kiraCompare = {copyLink, saveRecord, savePicture};
   const said = new URLSearchParams(location.hash.slice(1));
-  if (!said.has("compare")) return form;
+  if (!said.has("compare")) return form.map(() => ({__type__: "update"}));  // as they are, which may be newer than `form`
   document.getElementById("compare-button")?.click();
   const values = fields.map((name, i) => {
     const value = Number(said.get(name) || NaN), [low, high] = bounds[name];

@@ -82,8 +82,14 @@ def test_a_link_reopens_the_comparison_and_sends_its_question_nowhere(visit, spa
     page.get_by_role("button", name="Answer settings").locator("visible=true").click()
     for name, value in (("Temperature", "0.7"), ("Longest answer", "24")):
         slider = page.get_by_label(f"number input for {name}").locator("visible=true")
-        slider.fill(value)
-        slider.blur()
+
+        def holds(slider=slider, value=value):  # an accordion that is just opening gives its sliders their first value
+            slider.fill(value)
+            slider.blur()
+            page.wait_for_timeout(300)
+            return slider.input_value() == value
+
+        wait_until(holds, name)
     page.get_by_label("Seed").locator("visible=true").fill("77")
     question = "What's 5 % & <b>\"fever\"</b>?\nWhy?"
     compare(seen, question)
