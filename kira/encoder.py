@@ -1,7 +1,7 @@
-"""A small transformer that reads a few windows of text and says how alarming each is.
+"""A transformer (kira/mpnet.py) reads passages of a text and says how alarming each is.
 
-Its weights are data (train_space/text_encoder.py makes them from all-MiniLM-L6-v2): the first layers, the part of the
-vocabulary that texts of people use, 8 bits a weight. It reads Latin letters alone; other writings are left to the rules
+Its weights are data (train_space/text_encoder.py makes them from all-mpnet-base-v2): the first layers, the part of the
+vocabulary that texts of people use, 4 bits a weight. It reads Latin letters alone; other writings are left to the rules
 and to the linear classifier.
 """
 
@@ -15,23 +15,24 @@ import numpy as np
 from kira.classifier import FOLDER
 from kira.normalise import normalise
 
-MOST_TOKENS = 96
+WORDS_A_PASSAGE = 80  # about 105 tokens; each overlaps the next by half, so that a danger is whole in one of them
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """`model`: text windows -> (windows, classes) log-odds against the first class, "nothing"."""
+    """`model`: passages of text -> (passages, classes) log-odds against the first class, "nothing"."""
 
     classes: tuple[str, ...]
     model: object
     tokenizer: object
 
-    def scores(self, windows: list[str]) -> np.ndarray:
-        """Log-odds (windows, classes) of each class against the first, whose own is 0; float32, the same every time."""
+    def scores(self, found: list[str]) -> np.ndarray:
+        """Log-odds (passages, classes) of each class against the first, whose own is 0; the same every time."""
         import torch
 
-        found = [e.ids for e in self.tokenizer.encode_batch([normalise(w) for w in windows])]
-        ids, mask = padded(found)
+        from kira.mpnet import padded
+
+        ids, mask = padded([e.ids for e in self.tokenizer.encode_batch([normalise(part) for part in found])])
         with torch.inference_mode():
             logits = self.model(ids, mask)
         return (logits - logits[:, :1]).numpy()
@@ -43,49 +44,19 @@ def is_latin(text: str) -> bool:
     return 2 * sum(c.isascii() for c in letters) > len(letters)
 
 
-def padded(found: list[list[int]]):
-    """Tensors (rows, longest) of token ids, padded with 0, and of which are there."""
-    import torch
-
-    ids = torch.zeros(len(found), max(map(len, found)), dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, tokens in enumerate(found):
-        ids[row, :len(tokens)] = torch.tensor(tokens)
-        mask[row, :len(tokens)] = 1
-    return ids, mask
-
-
-def build(layers: int, vocabulary: int, classes: int):
-    """The network with random weights: BERT's first `layers` of width 384, the mean over tokens, one linear layer.
-
-    Of torch alone: transformers' modules come one by one when first used, and fail a thread that asks for one while
-    another thread, here the one that loads the chat model, is at it.
-    """
-    import torch
-    from torch import nn
-
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.words, self.places = nn.Embedding(vocabulary, 384), nn.Embedding(MOST_TOKENS, 384)
-            self.norm, self.dropout = nn.LayerNorm(384, eps=1e-12), nn.Dropout(0.1)
-            layer = nn.TransformerEncoderLayer(384, 12, 1536, activation="gelu", layer_norm_eps=1e-12, batch_first=True)
-            self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-            self.head = nn.Linear(384, classes)
-
-        def forward(self, ids, mask):
-            places = torch.arange(ids.shape[1], device=ids.device)
-            hidden = self.dropout(self.norm(self.words(ids) + self.places(places)))
-            hidden = self.layers(hidden, src_key_padding_mask=mask == 0)
-            weight = mask.unsqueeze(-1).to(hidden.dtype)
-            return self.head((hidden * weight).sum(1) / weight.sum(1))
-
-    return Network()
+def passages(text: str) -> list[str]:
+    """A short text as it is; a long one as overlapping passages of WORDS_A_PASSAGE."""
+    words, step = text.split(), WORDS_A_PASSAGE // 2
+    if len(words) <= 1.25 * WORDS_A_PASSAGE:
+        return [text]
+    return [" ".join(words[i: i + WORDS_A_PASSAGE]) for i in range(0, len(words) - step, step)]
 
 
 def tokenizer_of(vocabulary: list[str]):
     """BERT's word pieces of `vocabulary`, at most MOST_TOKENS a text."""
     from tokenizers import BertWordPieceTokenizer
+
+    from kira.mpnet import MOST_TOKENS
 
     tokenizer = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)}, lowercase=True)
     tokenizer.enable_truncation(MOST_TOKENS)
@@ -100,11 +71,13 @@ def load(name: str) -> Encoder | None:
         return None
     from safetensors import safe_open
 
+    from kira.mpnet import Network, in_eight_bits, unpacked
+
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["about"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    state = {key: (value.float() * tensors[f"{key}.scale"].float() if f"{key}.scale" in tensors else value.float())
+    state = {key: unpacked(value, tensors[f"{key}.scale"]) if f"{key}.scale" in tensors else value.float()
              for key, value in tensors.items() if not key.endswith(".scale")}
-    model = build(about["layers"], len(about["vocabulary"]), len(about["classes"]))
-    model.load_state_dict(state)
-    return Encoder(tuple(about["classes"]), model.eval(), tokenizer_of(about["vocabulary"]))
+    network = Network(about["layers"], len(about["vocabulary"]), len(about["classes"]))
+    network.load_state_dict(state)
+    return Encoder(tuple(about["classes"]), in_eight_bits(network), tokenizer_of(about["vocabulary"]))
