@@ -31,7 +31,7 @@ from train_space.files import read_json_lines, sha256
 from train_space.misspelt import misspelt
 from train_space.text_classifier import CLASSES, LEARNS, TEXTS
 
-LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 6, 5, 32, 8e-5, 12_800
+LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 8, 5, 32, 8e-5, 12_800
 SEEDS, AGREEMENT = 4, 1.0  # AGREEMENT: weight of the divergence between the two passes
 SMALL = 256  # weights of so few rows (places, distances, the head) are stored in 16 bits, all others in 4
 MOST_PASSAGES = 8  # of a harmless text in one step
