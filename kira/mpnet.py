@@ -25,8 +25,8 @@ def padded(found: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def distances(tokens: int) -> torch.Tensor:
-    """(tokens, tokens) of how far each is from each, in DISTANCES kinds: near ones exactly, far ones by the logarithm up
-    to 128, before and behind apart, as in MPNet (Song et al., arXiv 2004.09297) and T5."""
+    """(tokens, tokens) of how far each is from each, in DISTANCES kinds, before and behind apart: near ones exactly,
+    far ones by the logarithm up to 128, as in MPNet (Song et al., arXiv 2004.09297) and T5."""
     ahead = torch.arange(tokens)[None] - torch.arange(tokens)[:, None]
     kinds, far = DISTANCES // 2, ahead.abs()
     near = kinds // 2

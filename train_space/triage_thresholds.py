@@ -9,7 +9,7 @@ which were tuned on these texts, are left out.
 import numpy as np
 
 from kira import classifier
-from kira.triage import log_odds
+from kira.triage import by_both, by_words
 from train_space.files import read_json_lines, sha256, write_json
 from train_space.text_classifier import TEXTS, threshold
 
@@ -20,7 +20,7 @@ def main() -> int:
     path = TEXTS / "triage" / "development.jsonl"
     linear, rows = classifier.load("triage/classifier"), read_json_lines(path)
     # What the two say together where a text is in Latin letters, and what the classifier says alone where it is not.
-    kinds, scores = zip(*(log_odds(row["text"]) for row in rows), strict=True)
+    kinds, scores = zip(*(by_both(row["text"], by_words(row["text"])) for row in rows), strict=True)
     labels = np.array([linear.classes.index(row["label"]) for row in rows])
     limits = {}
     for kind in ("linear", "both"):
