@@ -69,15 +69,18 @@ def load(name: str) -> Encoder | None:
     path: Path = FOLDER / f"{name}.safetensors"
     if not path.is_file():
         return None
+    import torch
     from safetensors import safe_open
 
-    from kira.mpnet import Network, in_eight_bits, unpacked
+    from kira.mpnet import MOST_TOKENS, Network, distances, in_eight_bits, unpacked
 
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["about"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     state = {key: unpacked(value, tensors[f"{key}.scale"]) if f"{key}.scale" in tensors else value.float()
              for key, value in tensors.items() if not key.endswith(".scale")}
-    network = Network(about["layers"], len(about["vocabulary"]), len(about["classes"]))
-    network.load_state_dict(state)
+    with torch.device("meta"):  # without a second spent on random weights
+        network = Network(about["layers"], len(about["vocabulary"]), len(about["classes"]))
+    network.load_state_dict(state, assign=True)
+    network.distances = distances(MOST_TOKENS)
     return Encoder(tuple(about["classes"]), in_eight_bits(network), tokenizer_of(about["vocabulary"]))

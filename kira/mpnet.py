@@ -106,8 +106,9 @@ def packed(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def unpacked(stored: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """The float32 weights (rows, columns) of what `packed` made."""
-    whole = torch.stack([stored >> 4, stored & 15], 2).float() - 8
-    return (whole.reshape(-1, GROUP) * scale.float().reshape(-1, 1)).reshape(len(stored), -1)
+    weight = torch.empty(len(stored), 2 * stored.shape[1], device=stored.device)
+    weight[:, ::2], weight[:, 1::2] = stored >> 4, stored & 15
+    return weight.sub_(8).view(-1, GROUP).mul_(scale.float().reshape(-1, 1)).view(len(stored), -1)
 
 
 def in_eight_bits(network: Network) -> Network:
