@@ -16,7 +16,6 @@ import gradio as gr  # noqa: E402
 from kira import (  # noqa: E402
     api_pages,
     downloads,
-    guard,
     health,
     kept_votes,
     limits,
@@ -36,6 +35,7 @@ from kira.results import measured, results_tab, which  # noqa: E402
 from kira.service import REMOTE, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 from kira.translations import here, say  # noqa: E402
+from kira.triage import warm_up  # noqa: E402
 
 
 def header() -> str:
@@ -103,8 +103,7 @@ def main() -> None:
     limits.keep_typed_text_out_of_the_log()
     kept_votes.commit_before_the_end()
     service.start()
-    # Reads the word lists, two seconds of work, before anybody asks.
-    threading.Thread(target=guard.danger_in, args=("hello", 5), daemon=True).start()
+    threading.Thread(target=warm_up, daemon=True).start()
     build().launch(
         server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS,
         i18n=translations.gradio_translations(), mcp_server=True, ssr_mode=False, show_error=False,

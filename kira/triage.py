@@ -112,6 +112,13 @@ def thresholds() -> dict[str, float]:
     return json.loads((classifier.FOLDER / "triage" / "thresholds.json").read_text("utf-8"))["log_odds"]
 
 
+def warm_up() -> None:
+    """Reads the word lists and the weights, seconds of work, so that the first person in danger need not wait."""
+    triage("hello")
+    if reader := encoder.load("triage/encoder"):
+        reader.scores(["hello"])
+
+
 def triage_conversation(turns: list[str]) -> Notice | None:
     """The notice for a person's messages of one conversation, oldest first.
 
