@@ -59,12 +59,17 @@ def features(text: str) -> tuple[np.ndarray, np.ndarray]:
     return places, values / (np.linalg.norm(values) or 1)
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text, a Chinese character being one, each with the space behind it."""
+    return re.findall(r"(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)\s*", text)
+
+
 def windows(text: str, most_words: int = 30) -> list[str]:
     """A short text as it is; of a long one its sentences, each alone and with the next, so that nothing is drowned."""
-    if len(text.split()) <= 1.5 * most_words:
+    if len(words_of(text)) <= 1.5 * most_words:
         return [text]
     parts = []
     for sentence in re.split(r"(?<=[.!?।。！？\n])\s*", text):
-        words = sentence.split()
-        parts += [" ".join(words[i: i + most_words]) for i in range(0, len(words), most_words)]
+        words = words_of(sentence)
+        parts += ["".join(words[i: i + most_words]).strip() for i in range(0, len(words), most_words)]
     return list(dict.fromkeys([*parts, *map(" ".join, zip(parts, parts[1:], strict=False))]))

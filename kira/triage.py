@@ -2,9 +2,9 @@
 
     python -m kira.triage < in.jsonl > out.jsonl     # {"id", "text"} in, {"id", "label"} out
 
-Rules (kira/rules.py), a linear classifier (kira/classifier.py) and, for Latin letters, a small transformer
-(kira/encoder.py) look at the same normalised text, and what they say is added up; where classifier and transformer are
-missing, rules decide alone. Deterministic, local, no chat model. It misses some: it is software, not a clinician.
+Rules (kira/rules.py), a linear classifier (kira/classifier.py) and a small transformer (kira/encoder.py) look at the
+same normalised text, and what they say is added up; where classifier and transformer are missing, rules decide alone.
+Deterministic, local, no chat model. It misses some: it is software, not a clinician.
 """
 
 import json
@@ -91,7 +91,7 @@ def by_words(text: str) -> np.ndarray:
 
 def by_both(text: str, words: np.ndarray) -> tuple[str, np.ndarray]:
     """Who read, "both" or "linear", and the log-odds (classes,); `words` are those of `by_words`."""
-    if not (reader := encoder.load("triage/encoder")) or not encoder.is_latin(text):
+    if not (reader := encoder.load("triage/encoder")) or not encoder.is_read(text):
         return "linear", words
     parts = encoder.passages(text)
     if len(parts) > MOST_PASSAGES:

