@@ -38,7 +38,7 @@ test: $(READY) chromium
 
 # Longer runs; with KIRA_DATA=DIR also the development data. One needs Node 18 or later with npm.
 test-slow: $(READY) chromium
-	$(PY) -m pytest -m slow --timeout 3600
+	$(PY) -m pytest -m "slow$(if $(KIRA_DATA),, and not development_data)" --timeout 3600
 
 # huggingface_hub's own tests against the local Hub.
 test-hub: $(READY)

@@ -19,15 +19,13 @@ FALSE_ALARMS = 0.03
 def main() -> int:
     path = TEXTS / "triage" / "development.jsonl"
     linear, rows = classifier.load("triage/classifier"), read_json_lines(path)
-    # What the two say together where a text is in Latin letters, and what the classifier says alone where it is not.
-    kinds, scores = zip(*(by_both(row["text"], by_words(row["text"])) for row in rows), strict=True)
     labels = np.array([linear.classes.index(row["label"]) for row in rows])
-    limits = {}
-    for kind in ("linear", "both"):
-        which = np.array(kinds) == kind
-        found = np.array(scores)[which]
-        limits[kind] = round(threshold(found, labels[which], FALSE_ALARMS), 4)
-        fired, danger = found[:, 1:].max(1) > limits[kind], labels[which] > 0
+    words = [by_words(row["text"]) for row in rows]
+    read = [by_both(row["text"], found)[1] for row, found in zip(rows, words, strict=True)]
+    limits, danger = {}, labels > 0
+    for kind, scores in (("linear", np.array(words)), ("both", np.array(read))):
+        limits[kind] = round(threshold(scores, labels, FALSE_ALARMS), 4)
+        fired = scores[:, 1:].max(1) > limits[kind]
         print(f"{kind}: above {limits[kind]} {fired[danger].mean():.3f} of {danger.sum()} dangers, "
               f"{fired[~danger].mean():.3f} of {(~danger).sum()} harmless texts")
     write_json(classifier.FOLDER / "triage" / "thresholds.json", {

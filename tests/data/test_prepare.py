@@ -277,6 +277,7 @@ def test_full_disk_keeps_the_old_split(tokenizer, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.development_data
 @pytest.mark.parametrize(("source", "name", "rows"), [
     ("medquad", "medquad.parquet", 15_578),
     ("flashcards", "medical_meadow_wikidoc_patient_information.json", 5_646),

@@ -13,6 +13,7 @@ FILES = {
 
 
 @pytest.mark.slow
+@pytest.mark.development_data
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("source", FILES)
 def test_embedded_recipe_beats_its_base(hub, source, tmp_path):

@@ -1,11 +1,13 @@
 """results/safety.json is what the code makes of the texts that were kept unseen."""
 
 import json
+import re
 
 import numpy as np
 from safetensors import safe_open
 
 from kira.classifier import FOLDER
+from kira.normalise import normalise
 from kira.vocabulary import FILE, Vocabulary
 from train_space.files import read_json, read_json_lines, sha256
 from train_space.safety import REPORT, ROOT, of_plain, of_scope, of_triage
@@ -37,3 +39,14 @@ def test_the_weights_are_of_these_texts():
     assert about["texts"] == texts, "fine-tune the transformer anew"
     kept = read_json(FOLDER / "triage" / "thresholds.json")
     assert kept["texts"] == sha256(TEXTS / "triage" / "development.jsonl"), "set the thresholds anew"
+
+
+def test_a_gloss_is_of_plain_english_words_and_its_word_as_it_is_read():
+    lists = sorted((TEXTS / "glosses").glob("*.tsv"))
+    assert {path.stem for path in lists} == {"ar", "de", "es", "fr", "hi", "hi-Latn", "pt", "zh"}
+    for path in lists:
+        rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
+        assert len({word for word, _ in rows}) == len(rows) > 2000, path.stem
+        for word, gloss in rows:
+            assert re.fullmatch("[a-z]+( [a-z]+)*", gloss), (path.stem, word, gloss)
+            assert normalise(word) == word and " " not in word, (path.stem, word)
