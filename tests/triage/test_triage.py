@@ -60,10 +60,22 @@ def test_no_notice(text):
     assert triage(text) is None
 
 
-def test_a_conversation_in_halves():
-    halves = ["My baby was born last month.", "He has a temperature today."]
-    assert [triage(half) for half in halves] == [None, None]
+@pytest.mark.parametrize("halves", [
+    ["my son is 3 weeks old", "his temp is 38.7"], ["I am 30 weeks pregnant", "I have a bad headache and see spots"],
+    ["I take warfarin.", "I banged my head on the cupboard an hour ago"],
+    ["My wife had a c-section last week", "her leg is swollen and she can't get her breath"],
+    ["I am on chemo", "temperature 38.4 since an hour"], ["he ate peanuts", "now his lips are swelling"]])
+def test_a_conversation_in_halves(halves):
+    assert triage(halves[0]) is None
     assert label(triage_conversation(halves)) == "emergency"
+
+
+@pytest.mark.parametrize("turns", [
+    ["My baby is two months old.", "What is a fever?"], ["I am 30 weeks pregnant", "what is preeclampsia?"],
+    ["I'm diabetic", "what is ketoacidosis?"], ["He has a fever", "he is 30 and has a sore throat"],
+    ["what is an overdose?", "and naloxone?"], ["Tell me about asthma", "my son has it, well controlled"]])
+def test_an_ordinary_conversation_is_none(turns):
+    assert triage_conversation(turns) is None
 
 
 @pytest.mark.parametrize(("told", "expected"), [
