@@ -21,13 +21,13 @@ from kira.rules import languages, read
 
 EMERGENCY, CRISIS = "emergency", "crisis"
 LINEAR = 0.25  # weight of the linear classifier's log-odds beside the transformer's, best on development.jsonl
-# A rule that speaks adds this to the log-odds of its label. Of 5,496 texts by 17 authors, all written to be hard and none
-# learnt from when they were judged, rules spoke for 48 % of dangers and 12 % of harmless ones; with a weight of 1, 2 or 3
-# 80, 77 or 76 % of the dangers fired at 2 % of false alarms, 84, 84 or 83 % at 3 %, 90, 90 or 91 % at 5 %.
+# A rule that speaks adds this to the log-odds of its label. Of 5,496 texts by 17 authors, all written to be hard and
+# none learnt from when they were judged, rules spoke for 48 % of dangers and 12 % of harmless ones; with a weight of 1,
+# 2 or 3, 80, 77 or 76 % of the dangers fired at 2 % of false alarms, 84, 84 or 83 % at 3 %, 90, 90 or 91 % at 5 %.
 RULE = 2.0
-# In so few words a rule decides: that found three more of those dangers, at two false alarms. In English ("I feel dizzy")
-# an emergency needs one: bare facts of an ordinary life are what the others judge worst. In other languages rules know
-# fewer words: of those texts' 15 emergencies so short that no rule knew, the others found all.
+# In so few words a rule decides: that found three more of those dangers, at two false alarms. In English ("I feel
+# dizzy") an emergency needs one: bare facts of an ordinary life are what the others judge worst. In other languages
+# rules know fewer words: of those texts' 15 emergencies so short that no rule knew, the others found all.
 FEW_WORDS = 5
 # Where the linear classifier is sure, the transformer, which takes some 30 ms, is not asked: below CALM without a rule
 # (27 % of those harmless texts, and 12 of the 2,750 dangers that it would have found), above ALARMED with one (16 % of
