@@ -31,7 +31,7 @@ from kira.chat_tab import chat_tab  # noqa: E402
 from kira.compare_tab import compare_tab, loaded  # noqa: E402
 from kira.controls import MODEL, PRIVATE  # noqa: E402
 from kira.endpoints import ask, compare, results, triage  # noqa: E402
-from kira.results import measured, results_tab, which  # noqa: E402
+from kira.results import results_tab  # noqa: E402
 from kira.service import REMOTE, service  # noqa: E402
 from kira.settings import settings  # noqa: E402
 from kira.translations import here, say  # noqa: E402
@@ -61,8 +61,8 @@ def header() -> str:
 
 
 def refresh():
-    """Everything on the page that depends on what is loaded, and a timer that ends with loading."""
-    return (header(), *loaded(), which(), *measured(0), gr.Timer(active=not service.ready.is_set()))
+    """What depends on what is loaded and is in view or may be at once, and a timer that ends with loading."""
+    return header(), *loaded(), gr.Timer(active=not service.ready.is_set())
 
 
 def build() -> gr.Blocks:
@@ -73,12 +73,12 @@ def build() -> gr.Blocks:
             chat_tab(demo)
         with gr.Tab(here("tab_compare"), elem_id="compare"):
             compared = compare_tab(demo)
-        with gr.Tab(here("tab_results")):
-            shown = results_tab(demo)
-        about(demo)
         timer = gr.Timer(1.0)
+        with gr.Tab(here("tab_results")) as tab:
+            results_tab(tab, timer)
+        about(demo)
         demo.load(None, None, None, js=translations.SCRIPT, **PRIVATE)
-        gr.on([demo.load, timer.tick], refresh, None, [head, *compared, *shown, timer], queue=False,
+        gr.on([demo.load, timer.tick], refresh, None, [head, *compared, timer], queue=False,
               show_progress="hidden", **PRIVATE)
         gr.api(ask, api_name="ask", **MODEL)
         gr.api(compare, api_name="compare", **MODEL)

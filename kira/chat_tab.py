@@ -125,4 +125,4 @@ def chat_tab(demo: gr.Blocks):
           js="(heat, seed) => heat === 0 || seed !== null", **PRIVATE)
     gr.on([talk.change, keep.change], None, [talk, keep], None, js="(talk, keep) => kira.remember(talk, keep)",
           **PRIVATE)
-    demo.load(None, None, [talk, keep], js=BROWSER, **PRIVATE)
+    demo.load(None, None, [talk, keep], js=BROWSER, show_progress="hidden", **PRIVATE)

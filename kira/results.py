@@ -12,10 +12,12 @@ from kira.translations import here, say
 QUIET = {"queue": False, "show_progress": "hidden", **PRIVATE}
 
 
-def which() -> gr.Radio:
-    """The adapters to choose from, the first chosen; hidden where there is nothing to choose."""
+def filled(number, *chosen):
+    """All that the tab shows, `chosen` as in `measured`, and the adapters to choose from, hidden where there is one."""
     names = [f"{found.repo} at {found.revision[:7]}" for found in service.results]
-    return gr.Radio(choices=[(name, i) for i, name in enumerate(names)], value=0, visible=len(names) > 1)
+    return (gr.Radio(choices=[(name, i) for i, name in enumerate(names)], value=number, visible=len(names) > 1),
+            report_views.safety_report(bundled.report("safety"), bundled.report("help_now")),
+            *measured(number, *chosen))
 
 
 def measured(number, text="", kind="", order=answer_order.AS_PUBLISHED, answer_id=None):
@@ -63,8 +65,8 @@ def compared(recipe, split, text):
                                     (report_views.runs, bundled.runs())))
 
 
-def results_tab(demo: gr.Blocks):
-    """The tab; returns the radio and all else that `measured` fills."""
+def results_tab(tab: gr.Tab, loading: gr.Timer):
+    """What stands on `tab`, made when it is opened, for most visitors never do, and while models are `loading`."""
     number = gr.Radio([("", 0)], value=0, label=here("adapter"), visible=False)
     table = gr.HTML()
     with gr.Column(visible=False) as found:
@@ -82,13 +84,12 @@ def results_tab(demo: gr.Blocks):
                                 label=here("order"))
         pick = gr.Dropdown([], label=here("question"), filterable=False)
         detail = gr.HTML(padding=True)
-    demo.load(lambda: report_views.safety_report(bundled.report("safety"), bundled.report("help_now")), None, report,
-              **QUIET)
     gr.on([text.change, kind.change, order.change], picks, [number, text, kind, order], pick, **QUIET)
     pick.change(picked, [number, pick], detail, **QUIET)
     shown = [table, meaning, deltas, cells, loss, safety, taken, kind, pick, detail, found, browser]
-    number.input(measured, [number, text, kind, order, pick], shown, **QUIET)
-    return [number, *shown]
+    chosen = [number, text, kind, order, pick]
+    number.input(measured, chosen, shown, **QUIET)
+    gr.on([tab.select, loading.tick], filled, chosen, [number, report, *shown], **QUIET)
 
 
 def _experiments():

@@ -106,6 +106,10 @@ button[role=tab].selected {color: var(--kira-mark) !important}
 /* its arrow lies over the words, and the first words in view may be numbers to call */
 .scroll-down-button-container {display: none}
 footer {opacity: 1 !important}
+/* Gradio's sign while a page loads, which would move down with the middle of what grows below it */
+.gradio-container > .main > .wrap.full.translucent {height: 100vh; bottom: auto}
+/* room for the scrollbar before there is one: with it the whole page would move aside */
+html {scrollbar-gutter: stable}
 @media (max-width: 640px) {
   .kira-head h1 {font-size: 1.4rem}
   .kira-scroll table {font-size: .8rem} .kira-scroll th, .kira-scroll td {padding: .35rem .3rem; white-space: normal}
