@@ -76,7 +76,7 @@ def build() -> gr.Blocks:
         timer = gr.Timer(1.0)
         with gr.Tab(here("tab_results")) as tab:
             results_tab(tab, timer)
-        about(demo)
+        about()
         demo.load(None, None, None, js=translations.SCRIPT, **PRIVATE)
         gr.on([demo.load, timer.tick], refresh, None, [head, *compared, timer], queue=False,
               show_progress="hidden", **PRIVATE)

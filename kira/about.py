@@ -14,13 +14,13 @@ from kira.translations import here, say
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 
 
-def about(demo) -> None:
-    """A closed accordion at the end of the page."""
-    with gr.Accordion(here("about"), open=False):
+def about() -> None:
+    """A closed accordion at the end of the page, filled when it is opened."""
+    with gr.Accordion(here("about"), open=False) as fold:
         text = gr.HTML(padding=True)
         if ON_SPACE:
             gr.DuplicateButton("Duplicate this Space", size="sm")
-    demo.load(_said, None, text, queue=False, show_progress="hidden", **PRIVATE)
+    fold.expand(_said, None, text, queue=False, show_progress="hidden", **PRIVATE)
 
 
 def _said() -> str:

@@ -18,7 +18,6 @@ from kira.normalise import normalise
 
 LETTERS = re.compile("[a-z\u0900-\u097f\u0620-\u06ff\u3400-\u9fff]")
 CHINESE = re.compile("[\u3400-\u9fff]+")
-SURE = 4.0  # log-odds of the early head that need no later one
 WORDS_A_PASSAGE = 80  # about 105 tokens; each overlaps the next by half, so that a danger is whole in one of them
 
 
@@ -38,7 +37,7 @@ class Encoder:
 
         ids, mask = padded([e.ids for e in self.tokenizer.encode_batch([normalise(part) for part in found])])
         with torch.inference_mode():
-            logits = self.model(ids, mask, SURE)
+            logits = self.model(ids, mask)
         return (logits - logits[:, :1]).numpy()
 
 

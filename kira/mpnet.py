@@ -1,4 +1,4 @@
-"""MPNet's layers with heads for classes, in torch alone, and its weights in few bits.
+"""MPNet's first layers with a head for classes, in torch alone, and its weights in few bits.
 
 Of torch alone because transformers' modules come one by one when first used, and fail a thread that asks for one while
 another thread, here the one that loads the chat model, is at it.
@@ -11,7 +11,6 @@ from torch import nn
 
 MOST_TOKENS = 128
 WIDTH, HEADS, DISTANCES = 768, 12, 32
-EARLY = 6  # layers after which a first head judges; most texts need no more (as in DeeBERT, Xin et al., arXiv 2004.12993)
 GROUP = 64  # weights that share a scale where stored
 
 
@@ -56,11 +55,7 @@ class Layer(nn.Module):
 
 class Network(nn.Module):
     """Token ids and mask (rows, tokens) -> logits (rows, classes): `layers` of MPNet, the mean over tokens, one linear
-    layer; random weights until some are loaded.
-
-    While it learns, (2, rows, classes): those after EARLY layers and those after all. Else the early ones are enough
-    if in every row the odds of some class, or of none, against the first exceed `sure`.
-    """
+    layer; random weights until some are loaded."""
 
     def __init__(self, layers: int, vocabulary: int, classes: int):
         super().__init__()
@@ -68,29 +63,18 @@ class Network(nn.Module):
         self.norm, self.dropout = nn.LayerNorm(WIDTH), nn.Dropout(0.1)
         self.distance = nn.Embedding(DISTANCES, HEADS)
         self.layers = nn.ModuleList(Layer() for _ in range(layers))
-        self.early, self.head = nn.Linear(WIDTH, classes), nn.Linear(WIDTH, classes)
+        self.head = nn.Linear(WIDTH, classes)
         self.register_buffer("distances", distances(MOST_TOKENS), persistent=False)
 
-    def forward(self, ids, mask, sure=math.inf):
+    def forward(self, ids, mask):
         tokens = ids.shape[1]
         hidden = self.dropout(self.norm(self.words(ids) + self.places.weight[:tokens]))
         bias = self.distance(self.distances[:tokens, :tokens]).permute(2, 0, 1)
         bias = bias + torch.where(mask > 0, 0.0, -1e4)[:, None, None]  # (rows, heads, tokens, tokens)
-        for layer in self.layers[:EARLY]:
+        for layer in self.layers:
             hidden = layer(hidden, bias)
-        early = self.early(mean(hidden, mask))
-        if not self.training and (early[:, 1:].amax(1) - early[:, 0]).abs().min() > sure:
-            return early
-        for layer in self.layers[EARLY:]:
-            hidden = layer(hidden, bias)
-        logits = self.head(mean(hidden, mask))
-        return torch.stack([early, logits]) if self.training else logits
-
-
-def mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """(rows, WIDTH): the mean over those tokens of `hidden` (rows, tokens, WIDTH) that are there."""
-    weight = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weight).sum(1) / weight.sum(1)
+        weight = mask.unsqueeze(-1).to(hidden.dtype)
+        return self.head((hidden * weight).sum(1) / weight.sum(1))
 
 
 class EightBits(nn.Module):

@@ -30,10 +30,9 @@ from train_space.misspelt import misspelt
 from train_space.pretrained import glosses, read_base, start, vocabulary_of
 from train_space.text_classifier import CLASSES, LEARNS, TEXTS
 
-LAYERS, EPOCHS, ROWS_A_STEP, RATE = 12, 4, 32, 8e-5
+LAYERS, EPOCHS, ROWS_A_STEP, RATE = 8, 4, 32, 8e-5
 SEEDS, AGREEMENT = 3, 1.0  # AGREEMENT: weight of the divergence between the two passes
-EARLY_WEIGHT = 0.3  # of the early head's loss beside the last one's
-SMALL = 256  # weights of so few rows (places, distances, the heads) are stored in 16 bits, all others in 4
+SMALL = 256  # weights of so few rows (places, distances, the head) are stored in 16 bits, all others in 4
 MOST_PASSAGES = 8  # of a harmless text in one step
 
 
@@ -62,7 +61,7 @@ def fit(network: Network, vocabulary: list[str], rows: list[dict], classes: tupl
             parametrize.register_parametrization(module, "weight", Rounded())
     plain, others = [], []
     for name, parameter in network.named_parameters():
-        (plain if name.startswith(("early", "head")) or parameter.ndim < 2 else others).append(parameter)
+        (plain if name.startswith("head") or parameter.ndim < 2 else others).append(parameter)
     optimizer = torch.optim.AdamW([{"params": plain, "weight_decay": 0.0}, {"params": others, "weight_decay": 0.01}],
                                   lr=rate, fused=device == "cuda")
     steps = epochs * (len(rows) // ROWS_A_STEP)
@@ -78,9 +77,10 @@ def fit(network: Network, vocabulary: list[str], rows: list[dict], classes: tupl
             owner = torch.tensor([k for k, i in enumerate(chosen) for _ in tokens[i]], device=device)
             ids, mask = (t.to(device) for t in padded([found for i in chosen for found in tokens[i]]))
             with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-                early, last = network(ids.repeat(2, 1), mask.repeat(2, 1)).float()
+                passes = network(ids.repeat(2, 1), mask.repeat(2, 1)).float().chunk(2)
             labels = torch.tensor([target[i] for i in chosen], device=device)
-            loss = EARLY_WEIGHT * loss_of(early.chunk(2), owner, labels) + loss_of(last.chunk(2), owner, labels)
+            loss = AGREEMENT * divergence(*passes) + sum(nn.functional.cross_entropy(
+                most_alarming(logits, owner, len(chosen)), labels, label_smoothing=0.02) for logits in passes) / 2
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -98,12 +98,6 @@ def typed(read: list[list[str]], target: list[int], tokenizer, rng: random.Rando
     flat = [misspelt(part, rng) if rng.random() < 0.33 else part for found in parts for part in found]
     encoded = iter(tokenizer.encode_batch(flat))
     return [[next(encoded).ids for _ in found] for found in parts]
-
-
-def loss_of(passes: tuple[torch.Tensor, ...], owner: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """How far two passes' logits (passages, classes) are from the rows' labels, and from each other."""
-    return AGREEMENT * divergence(*passes) + sum(nn.functional.cross_entropy(
-        most_alarming(logits, owner, len(labels)), labels, label_smoothing=0.02) for logits in passes) / 2
 
 
 def divergence(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
