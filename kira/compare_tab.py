@@ -105,7 +105,7 @@ def compare_tab(page: gr.Blocks):
                             label=here("beside_base"), visible=False)
     marked = gr.Checkbox(label=here("mark"))
     blind = gr.Checkbox(label=here("blind"))
-    panes = gr.HTML(views.side_by_side([views.pane(here(name), "") for name in ("base_model", "fine_tuned")]))
+    panes = gr.HTML()
     line = gr.HTML("", elem_classes="kira-status")
     with gr.Column(visible=False, elem_classes="kira-votes") as frame:
         with gr.Row(elem_classes="kira-buttons"):
@@ -133,6 +133,8 @@ def compare_tab(page: gr.Blocks):
                          "temperature": [0, limits.MAX_TEMPERATURE], "top_p": [0.05, 1],
                          "seed": [0, limits.MAX_SEED], "runs": ["", *settings().beside]})
     form = [box, *controls, runs]
+    page.load(lambda: views.side_by_side([views.pane(say(name), "") for name in ("base_model", "fine_tuned")]), None,
+              panes, **QUIET)  # not in the page from the start: Gradio translates one text in a piece of HTML, not two
     page.load(None, form, form, js=f"(...form) => ({SCRIPT})({bounds}, form)", **PRIVATE)
     for button, name in ((link, "copyLink"), (record, "saveRecord"), (picture, "savePicture")):
         button.click(None, None, told, js=f"() => window.kiraCompare.{name}()", **PRIVATE)

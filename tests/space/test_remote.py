@@ -174,7 +174,7 @@ def test_the_whole_space(hub, server, published, remote, tmp_path):
 def shown(space) -> str:
     """Everything that the page gets when it is opened."""
     config = json.load(urllib.request.urlopen(f"{space.url}/config"))
-    refresh = next(d["id"] for d in config["dependencies"] if len(d["outputs"]) > 5 and not d["inputs"])
+    refresh = next(d["id"] for d in config["dependencies"] if len(d["outputs"]) > 3 and not d["inputs"])
     body = {"data": [], "fn_index": refresh, "session_hash": "test"}
     request = urllib.request.Request(f"{space.url}/gradio_api/queue/join", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
