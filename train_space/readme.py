@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "runs" / "embedded"
 BENCHMARKS = ROOT / "results" / "benchmarks"
 BROWSER_RUN = ROOT / "results" / "browser_run.json"
+LIGHTHOUSE = ROOT / "results" / "lighthouse.json"
+AIMS = {"performance": 85, "accessibility": 95, "best-practices": 95}
 RELIABILITY = ROOT / "results" / "reliability.jsonl"
 
 
@@ -31,7 +33,7 @@ def render(readme: str) -> str:
     body = readme.split("\n---\n", 1)[1]
     for name, text in {"variables": variables(), "results": results(RESULTS), "release": results(release.FOLDER),
                        "evidence": evidence(), "safety": safety(), "benchmarks": benchmarks(),
-                       "reliability": reliability(), "browser-run": browser_run()}.items():
+                       "reliability": reliability(), "browser-run": browser_run(), "lighthouse": lighthouse()}.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         head, _, rest = body.partition(begin)
         body = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
@@ -148,6 +150,22 @@ def browser_run() -> str:
     machine = record["machine"]
     return "\n".join(lines) + (f"\n\n`{record['command']}`, on {machine['cores']} cores of {machine['cpu']}, "
                               f"{record['date']}; {record['seconds'] / 60:.0f} minutes in all.")
+
+
+def lighthouse() -> str:
+    """Markdown table of Lighthouse's scores of the page, and of Gradio's with nothing on it."""
+    record = read_json(LIGHTHOUSE)
+    lines = ["| page | performance | accessibility | best practices | largest text | does not react | moves |",
+             "|---|---:|---:|---:|---:|---:|---:|"]
+    for page, found in record["pages"].items():
+        scores = [f"{found[name]:.0f}" + f" (aim {aim}{', **missed**' if found[name] < aim else ''})" * (page == "kira")
+                  for name, aim in AIMS.items()]
+        lines.append(f"| {page} | {' | '.join(scores)} | {found['largest-contentful-paint'] / 1000:.1f} s | "
+                     f"{found['total-blocking-time']:.0f} ms | {found['cumulative-layout-shift']:.2f} |")
+    machine = record["hardware"]
+    how = (f"Lighthouse {record['lighthouse']}, {record['preset']} preset, median of {record['visits']} visits, on "
+           f"{machine['cores']} cores of {machine['cpu']}, {record['date']}")
+    return "\n".join(lines) + f"\n\n`{record['command']}`: {how}."
 
 
 def _in_cell(text: str) -> str:
