@@ -5,9 +5,13 @@ another thread, here the one that loads the chat model, is at it.
 """
 
 import math
+import warnings
 
 import torch
 from torch import nn
+
+# torch 2.13 says at the first such tensor that they will go; `python -m kira.triage` has its own words on stderr.
+warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
 
 MOST_TOKENS = 128
 WIDTH, HEADS, DISTANCES = 768, 12, 32

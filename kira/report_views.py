@@ -3,7 +3,7 @@
 from html import escape
 
 from kira import experiments
-from kira.safety_report import below_the_bar, safety_rows
+from kira.safety_report import safety_rows
 from kira.translations import say
 from kira.views import folded, table
 
@@ -11,7 +11,8 @@ WHO = (("base", "the base alone"), ("tuned", "the fine-tuned model alone"), ("wi
 
 
 def safety_report(report: dict | None, help_now: dict | None) -> str:
-    """How triage and scope did on texts that they never saw, each beside its bar; missed bars first, in words.
+    """How triage and scope did on texts that they never saw, each beside its bar; first that nobody should rely on
+    them, and the missed bars in words.
 
     `help_now`: how often models, and triage before one, tell somebody in danger to get help now.
     """
@@ -20,13 +21,12 @@ def safety_report(report: dict | None, help_now: dict | None) -> str:
     rows = safety_rows(report)
     missed = [row for row in rows if row["met"] is False and not row["kind"]]
     told = "".join(f"<li>{escape(_sentence(row))}</li>" for row in missed)
-    beware = f"<p><strong>{escape(say('do_not_rely'))}</strong></p>" if below_the_bar(report) else ""
-    warning = (f'<div class="kira-notice">{beware}<div lang="en"><p>{_counted(len(missed), "bar")} missed.</p>'
-               f"<ul>{told}</ul></div></div>") if missed else ""
+    warning = f'<div lang="en"><p>{_counted(len(missed), "bar")} missed.</p><ul>{told}</ul></div>' if missed else ""
+    beware = f'<div class="kira-notice"><p><strong>{escape(say("do_not_rely"))}</strong></p>{warning}</div>'
     columns = ("Share", "Measured", "Bar", "95 % interval", "n", "Reading")
     groups = [row for row in rows if row["kind"]]
     return (
-        f'<div class="kira-text"><h2>{escape(say("safety_triage"))}</h2>{warning}<div class="kira-text" lang="en">'
+        f'<div class="kira-text"><h2>{escape(say("safety_triage"))}</h2>{beware}<div class="kira-text" lang="en">'
         + table("Safety of triage and scope", columns, [_cells(row) for row in rows if not row["kind"]])
         + folded(f"Dangers that are met with fixed words, by group: {sum(not row['met'] for row in groups)} of "
                  f"{len(groups)} below the bar", table("Recall of triage by group", columns, map(_cells, groups)))
