@@ -164,7 +164,8 @@ def test_schemathesis_finds_no_server_error(space, client, tmp_path, described, 
                "--checks", "not_a_server_error", "--max-examples", "10", "--generation-deterministic", "--phases",
                "examples,coverage,fuzzing", "--continue-on-failure", "--request-timeout", "60", "--max-time", "100",
                "--exclude-path-regex", "heartbeat|queue/data|upload_progress|/stream/|dev/reload|{api_name}/{event_id}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "SCHEMATHESIS_HOOKS": "fetch_answers"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=280)
     counts = re.search(r"Test cases:\n +([^\n]+)", done.stdout)[1]
     record_property("measured", f"{described}: {counts}")
     assert "Server error" not in done.stdout and "Network Error" not in done.stdout, done.stdout[-3000:]
