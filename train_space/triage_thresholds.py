@@ -1,4 +1,4 @@
-"""Sets what triage's log-odds must exceed, by development.jsonl, from which neither of its two models learnt.
+"""Sets what triage's log-odds must exceed, by held_out.jsonl, from which neither of its two models learnt.
 
     python -m train_space.triage_thresholds     -> kira/data/triage/thresholds.json
 
@@ -18,7 +18,7 @@ FALSE_ALARMS = 0.015
 
 
 def main() -> int:
-    path = TEXTS / "triage" / "development.jsonl"
+    path = TEXTS / "triage" / "held_out.jsonl"
     linear, rows = classifier.load("triage/classifier"), read_json_lines(path)
     labels = np.array([linear.classes.index(row["label"]) for row in rows])
     words = [by_words(row["text"]) for row in rows]
