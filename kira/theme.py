@@ -106,6 +106,7 @@ button[role=tab].selected {color: var(--kira-mark) !important}
 /* its arrow lies over the words, and the first words in view may be numbers to call */
 .scroll-down-button-container {display: none}
 footer {opacity: 1 !important}
+footer > .divider:not(.show-api:not(.hidden) ~ .divider) {display: none}
 /* Gradio's sign while a page loads, which would move down with the middle of what grows below it */
 .gradio-container > .main > .wrap.full.translucent {height: 100vh; bottom: auto}
 /* room for the scrollbar before there is one: with it the whole page would move aside */

@@ -65,8 +65,8 @@ def of_triage(rows: list[dict]) -> dict:
     }
 
 
-def of_texts(rows: list[dict]) -> dict:
-    """Recall and false alarms of a set without slices."""
+def of_plain(rows: list[dict]) -> dict:
+    """Recall and false alarms on texts that are not written to be hard."""
     fired = [(row["label"] != "none", triage(row["text"]) is not None) for row in rows]
     return {"recall": share(hit for danger, hit in fired if danger),
             "false_alarms": share(hit for danger, hit in fired if not danger)}
@@ -100,8 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     vocabulary = Vocabulary.from_json(read_json(ROOT / "release" / FILE))
     report = {"command": "python -m train_space.safety", "triage": {}, "scope": {}}
     report["triage"]["unseen"] = of_triage(read_json_lines(TEXTS / "triage" / "unseen.jsonl"))
-    for name, part in (("held_out", "held_out"), ("plain", "plain_unseen")):
-        report["triage"][name] = of_texts(read_json_lines(TEXTS / "triage" / f"{part}.jsonl"))
+    report["triage"]["plain"] = of_plain(read_json_lines(TEXTS / "triage" / "plain_unseen.jsonl"))
     for part in ("development", "unseen"):
         report["scope"][part] = of_scope(read_json_lines(TEXTS / "scope" / f"{part}.jsonl"), vocabulary)
     texts = [row["text"] for row in read_json_lines(TEXTS / "triage" / "unseen.jsonl")]
