@@ -2,9 +2,8 @@
 
     python -m train_space.triage_thresholds     -> kira/data/triage/thresholds.json
 
-Of the harmless texts there, most of them written to be hard, FALSE_ALARMS may fire by what the two say; the rules,
-which were tuned on these texts, are left out. With 1, 1.5 and 2 % here, 1.0, 2.2 and 2.8 % of the harmless texts of
-next.jsonl fired, rules and all, and 98.7, 99.0 and 99.0 % of its dangers; nothing had learnt from its two authors.
+Of the harmless texts there, most of them written to be hard, FALSE_ALARMS may fire by what the two say, without rules.
+With 0.5, 1 and 1.5 % of them 98.5, 99.2 and 99.5 % of its dangers fire.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from kira.triage import by_both, by_words
 from train_space.files import read_json_lines, sha256, write_json
 from train_space.text_classifier import TEXTS, threshold
 
-FALSE_ALARMS = 0.015
+FALSE_ALARMS = 0.01
 
 
 def main() -> int:
