@@ -64,7 +64,7 @@ def side_by_side(question, max_new_tokens, temperature, top_p, seed, runs, blind
 
 
 def drawn(visit, marked):
-    """(panes, details, the frame for what has ended, the votes' frame, its buttons and its line) as the visit stands."""
+    """(panes, details, the frame for what has ended, the votes' frame, its buttons, its line) as the visit stands."""
     asked = visit.comparison
     if not asked:
         return [gr.skip()] * (5 + len(votes.CHOICES))
