@@ -74,12 +74,17 @@ def open_things(process):
 
 def test_abandoned_answers_end(space, record_property):
     process = psutil.Process(space.process.pid)
+
+    def ten_leave():
+        all_of([Visitor(space, ("ask", "compare")[i % 2], tokens=8000,
+                        leave_after="process_generating" if i < VISITORS else "estimation") for i in range(10)])
+
     all_of([Visitor(space, tokens=4) for _ in range(PLACES)])
+    ten_leave()  # the pools that look at who waits start their threads now, and keep them
     at_rest(process)
     threads, files = open_things(process)
     for _ in range(ABANDONED // 10):
-        all_of([Visitor(space, ("ask", "compare")[i % 2], tokens=8000,
-                        leave_after="process_generating" if i < VISITORS else "estimation") for i in range(10)])
+        ten_leave()
     at_rest(process)
     next_one = all_of([Visitor(space, tokens=4)])[0].heard["process_generating"]
     more_threads, more_files = (after - before for after, before in zip(open_things(process), (threads, files),
