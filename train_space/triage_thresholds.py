@@ -29,7 +29,7 @@ def main() -> int:
                         for i, name in enumerate(linear.classes) if i}
         fired = (scores[:, 1:] > list(limits[kind].values())).any(1)
         print(f"{kind}: above {limits[kind]}", *(
-            f"{fired[labels == i].mean():.4f} of {(labels == i).sum()} {name}" for i, name in enumerate(linear.classes)))
+            f"{fired[labels == i].mean():.4f} of {sum(labels == i)} {name}" for i, name in enumerate(linear.classes)))
     write_json(classifier.FOLDER / "triage" / "thresholds.json", {
         "false_alarms": FALSE_ALARMS, "log_odds": limits, "texts": sha256(path)})
     return 0
