@@ -27,10 +27,11 @@ LINEAR = 0.65
 # none learnt from when they were judged, rules spoke for 48 % of dangers and 12 % of harmless ones; with a weight of 1,
 # 2 or 3, 80, 77 or 76 % of the dangers fired at 2 % of false alarms, 84, 84 or 83 % at 3 %, 90, 90 or 91 % at 5 %.
 RULE = 2.0
-# In so few words a rule decides: that found three more of those dangers, at two false alarms. In English ("I feel
-# dizzy") an emergency needs one: bare facts of an ordinary life are what the others judge worst. In other languages
-# rules know fewer words: of those texts' 15 emergencies so short that no rule knew, the others found all.
-FEW_WORDS = 5
+# In so few words a rule decides ("I was attacked with a knife"): that found three more of those dangers, at two false
+# alarms. In English, in fewer still ("I feel dizzy"), an emergency needs one: bare facts of an ordinary life are what the
+# others judge worst. Elsewhere rules know fewer words: of those texts' 15 emergencies so short that no rule knew, the
+# others found all.
+FEW_WORDS = 6
 # Below this and without a rule the linear classifier is sure, and the transformer, some 30 ms of work, is not asked:
 # 910 of held_out.jsonl's 1,610 harmless texts are below, and none of its dangers.
 CALM = -5.0
@@ -66,10 +67,9 @@ def triage(text: str) -> Notice | None:
     found = {label for label, value in odds.items() if value > 0}
     tokens = tokens_of(text)
     lang = languages(tokens)[0]
-    few = len(tokens) <= FEW_WORDS
-    if few and lang == "en" and EMERGENCY not in named:
+    if len(tokens) < FEW_WORDS and lang == "en" and EMERGENCY not in named:
         found -= {EMERGENCY}
-    if few or not odds:
+    if len(tokens) <= FEW_WORDS or not odds:
         found |= set(named)
     if not found:
         return None

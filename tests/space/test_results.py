@@ -111,7 +111,7 @@ def test_a_missed_bar_is_said_in_words():
         share[name] |= {"value": value}
     report["triage"]["plain"] = {"recall": share["recall"] | {"value": 1.0}, "false_alarms": share["false_alarms"]}
     page = report_views.safety_report(report, None)
-    assert "1 bar missed." in page and "97 % of 333, and at least 98 % is the bar." in page
+    assert "1 bar missed." in page and f"97 % of {share['recall']['n']}, and at least 98 % is the bar." in page
     assert "Do not rely on Kira to notice an emergency." in page
     share["recall"] |= {"value": 0.98}
     assert "missed.</p>" not in report_views.safety_report(report, None)
