@@ -28,9 +28,9 @@ LINEAR = 0.65
 # 2 or 3, 80, 77 or 76 % of the dangers fired at 2 % of false alarms, 84, 84 or 83 % at 3 %, 90, 90 or 91 % at 5 %.
 RULE = 2.0
 # In so few words a rule decides ("I was attacked with a knife"): that found three more of those dangers, at two false
-# alarms. In English, in fewer still ("I feel dizzy"), an emergency needs one: bare facts of an ordinary life are what the
-# others judge worst. Elsewhere rules know fewer words: of those texts' 15 emergencies so short that no rule knew, the
-# others found all.
+# alarms. In English, in fewer still ("I feel dizzy"), an emergency needs one: bare facts of an ordinary life are what
+# the others judge worst. Elsewhere rules know fewer words: of those texts' 15 emergencies so short that no rule knew,
+# the others found all.
 FEW_WORDS = 6
 # Below this and without a rule the linear classifier is sure, and the transformer, some 30 ms of work, is not asked:
 # 910 of held_out.jsonl's 1,610 harmless texts are below, and none of its dangers.
