@@ -112,6 +112,7 @@ footer > .divider:not(.show-api:not(.hidden) ~ .divider) {display: none}
 /* room for the scrollbar before there is one: with it the whole page would move aside */
 html {scrollbar-gutter: stable}
 @media (max-width: 640px) {
+  footer > .divider {display: none} /* there Gradio leaves one of its two links */
   .kira-head h1 {font-size: 1.4rem}
   .kira-scroll table {font-size: .8rem} .kira-scroll th, .kira-scroll td {padding: .35rem .3rem; white-space: normal}
 }
