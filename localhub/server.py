@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localhub import lfs
+from localhub import lfs, sign_in
 from localhub.call import Call
 from localhub.durable import room_on_disk
 from localhub.errors import HubError, Invalid
@@ -61,6 +61,7 @@ class Hub:
     def __init__(self, root: Path):
         self.store = Store(root)
         self.tokens = Tokens(self.store.root / "tokens.json", self.store.scratch)
+        self.sign_in = sign_in.SignIn(self.tokens)
         self.app = Starlette(routes=[Route("/{path:path}", self.respond, methods=METHODS)])
 
     async def respond(self, request: Request) -> Response:
@@ -87,8 +88,12 @@ class Hub:
         parts = segments(request)
         if parts[0] == "_lfs" and len(parts) == 2 and request.method in ("PUT", "POST"):
             return await lfs.transfer(self.store, request, parts[1])
-        user = await run_in_threadpool(self.tokens.user, request.headers.get("authorization"))
-        call = Call(self.store, user, request.method, str(request.base_url).rstrip("/"), parts, request.query_params)
+        authorization, endpoint = request.headers.get("authorization"), str(request.base_url).rstrip("/")
+        if parts[0] in sign_in.PATHS:
+            call = Call(self.store, None, request.method, endpoint, parts, request.query_params, await _read(request))
+            return await run_in_threadpool(self.sign_in.answer, call, authorization)
+        user = await run_in_threadpool(self.tokens.user, authorization)
+        call = Call(self.store, user, request.method, endpoint, parts, request.query_params)
         async with AsyncExitStack() as stack:
             if request.method == "POST" and parts[0] == "api" and parts[4:5] == ["commit"]:
                 call.upload = stack.enter_context(self.store.scratch.file())

@@ -60,9 +60,10 @@ def press(page, name):
 
 def refused(page, sentence):
     """The sentence is shown, and put away: axe finds fault with Gradio's toasts."""
-    expect(page.get_by_text(sentence)).to_be_visible()
+    toast = page.get_by_test_id("toast-text").filter(has_text=sentence)
+    expect(toast).to_be_visible()
     page.get_by_test_id("toast-close").click()
-    expect(page.get_by_text(sentence)).to_be_hidden()
+    expect(toast).to_be_hidden()
 
 
 def status(page):
