@@ -124,7 +124,7 @@ class Lexicon:
     def hits(self, tokens: list[Token]) -> dict[str, list[Hit]]:
         """{idea: its hits in order of place}."""
         texts = [self._fold(token.text) for token in tokens]
-        places = [i for i, text in enumerate(texts) if text not in self.skip]
+        places = [i for i, text in enumerate(texts) if text and text not in self.skip]  # of a lone mark nothing is left
         memory, read = {}, []
         for i in places:
             text = texts[i]

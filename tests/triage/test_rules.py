@@ -1,5 +1,7 @@
 """Every rule speaks on its example and is silent on its twin; disguises do not silence them."""
 
+import unicodedata
+
 import pytest
 
 from kira.rules import FOLDER, groups, lexicons, read, read_yaml
@@ -128,3 +130,11 @@ def test_a_phrase_is_not_worn_down_to_one_word():
             worn += [phrase for phrase in phrases
                      if len(phrase) > 1 and len([word for word in phrase if word not in lexicon.skip]) == 1]
     assert worn == []
+
+
+def test_a_mark_that_stands_alone_breaks_nothing():
+    """Of some, folding leaves nothing; "प~ं~खा" once ended the reading, and with it the answer."""
+    marks = [c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c).startswith("M")]
+    assert len(marks) > 1500
+    for mark in marks:
+        read(f"दर्द~{mark}~बहुत {mark} my chest hurts")
