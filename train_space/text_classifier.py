@@ -8,6 +8,7 @@ Multinomial logistic regression, one weight a hashed feature and class (kira/cla
 Of a long text that should fire only some sentence says so: which, is taken from the scores of the round before.
 """
 
+import random
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from kira.classifier import FOLDER, SIZE, features, windows
+from train_space.company import Company
 from train_space.files import read_json_lines, sha256
 
 TEXTS = Path(__file__).resolve().parent / "texts"
@@ -131,6 +133,9 @@ def main(name: str) -> int:
     classes = CLASSES[name]
     paths = [TEXTS / name / f"{part}.jsonl" for part in LEARNS[name]]
     rows = [row | {"file": path.stem} for path in paths for row in read_json_lines(path) if row["label"] in classes]
+    if name == "triage":
+        company, rng = Company(rows), random.Random(0)
+        rows += [row | {"text": company.join(row, rng)} for row in rng.sample(rows, len(rows) // 4)]
     texts = Texts(rows, classes)
     limit = limit_of(texts, rows, classes, FALSE_ALARMS[name]) if name in FALSE_ALARMS else 0.0
     weights, bias = (t.T.numpy() if t.ndim == 2 else t.numpy() for t in fit(texts, np.arange(len(rows)), len(classes)))

