@@ -7,7 +7,6 @@ import html
 import os
 import socket
 import sys
-import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -102,8 +101,7 @@ def main() -> None:
             sys.exit(f"Port {port} is taken; stop what runs there or set GRADIO_SERVER_PORT to another one.")
     limits.keep_typed_text_out_of_the_log()
     kept_votes.commit_before_the_end()
-    service.start()
-    threading.Thread(target=warm_up, daemon=True).start()
+    service.start(warm_up)
     build().launch(
         server_name=name, server_port=port, theme=theme.theme(), css=theme.CSS,
         i18n=translations.gradio_translations(), mcp_server=True, ssr_mode=False, show_error=False,

@@ -104,12 +104,19 @@ class Service:
             reason = f"it could not be loaded ({type(error).__name__})."
         self.notice = f"{self.notice} Not shown beside the first adapter: {runs}: {reason}".strip()
 
-    def start(self) -> None:
-        """Loads: on ZeroGPU before returning (weights must be on "cuda" at import), elsewhere in the background."""
+    def start(self, warm_up) -> None:
+        """Calls `warm_up`, then loads: on ZeroGPU before returning (weights must be on "cuda" at import), elsewhere in
+        the background, in one thread: two that import parts of torch at once can wait for each other for ever."""
+        def in_turn():
+            try:
+                warm_up()
+            finally:
+                self.load()
+
         if ON_ZEROGPU:
-            self.load()
+            in_turn()
         else:
-            threading.Thread(target=self.load, daemon=True).start()
+            threading.Thread(target=in_turn, daemon=True).start()
 
     def answer(self, runs: list[str] | None, messages: list[dict], sampling: dict):
         """Steps of an answer, or with `runs` of the base's and each of these; None during loading. Raises UserError."""

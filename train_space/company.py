@@ -2,7 +2,8 @@
 
 Whoever comes to a page that explains terms tells something and asks "What is SVT?". Of 45 such dangers, written after
 the first classifiers were trained, 22 fired; without the question 39 did: "what is" had stood in harmless texts alone.
-So both classifiers meet texts of every label in company, whose label is that of the text.
+So both classifiers meet texts of every label in company, whose label is that of the text. Of 65 such dangers by another
+author, learnt from by nothing, all fire since then, and of the 55 harmless texts beside them none.
 """
 
 import random

@@ -22,6 +22,7 @@ from kira.triage import triage
 from kira.vocabulary import FILE, Vocabulary
 from kira.wilson import wilson
 from train_space.files import read_json, read_json_lines, write_json
+from train_space.means import with_means
 from train_space.safety_bar import REPORT
 from train_space.text_classifier import TEXTS
 
@@ -55,6 +56,8 @@ def of_triage(rows: list[dict]) -> dict:
             slices["multilingual"].append(label != "none")
         if "method" in row:
             slices[f"crisis method={'named' if row['method'] else 'not named'}"].append(label != "none")
+        if row.get("method") is False:
+            slices["crisis method=not named, then added"] += [bool(triage(text)) for text in with_means(row)]
     return {
         "recall": share(label != "none" for _, label in positive),
         "label_right": share(label == row["label"] for row, label in positive),

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import threading
 
 import pytest
 
 from kira.artifacts import Source, verify
 from kira.errors import UserError
+from kira.service import Service
 from tests.space.conftest import HERE, SECOND, environment, free_port, python
 
 REASONS = {
@@ -128,6 +130,16 @@ def test_with_the_hub_down_and_nothing_cached_the_reason_is_told(tmp_path):
 
 
 @pytest.mark.slow
+def test_one_thread_warms_up_and_loads(monkeypatch):
+    """Side by side, two threads' imports of torch's parts once waited for each other, and nobody was ever answered."""
+    ran, loading = [], Service()
+    monkeypatch.setattr(loading, "_load", lambda: ran.append(("load", threading.get_ident())))
+    loading.start(lambda: ran.append(("warm up", threading.get_ident())))
+    assert loading.ready.wait(10)
+    (first, one), (second, other) = ran
+    assert (first, second) == ("warm up", "load") and one == other != threading.get_ident()
+
+
 def test_a_hub_that_accepts_and_never_answers_is_given_up(tmp_path):
     import socket
 

@@ -67,10 +67,11 @@ from kira import chat_tab, endpoints, examples  # noqa: E402
 from kira import service as kira_service  # noqa: E402
 from kira.prompt import build_messages  # noqa: E402
 from kira.settings import settings  # noqa: E402
+from kira.triage import warm_up  # noqa: E402
 
 kira_service._device = lambda: "cpu"  # the weights stay where a worker without a GPU can use them
 service = kira_service.service
-service.start()
+service.start(warm_up)
 loaded_at_once = service.ready.is_set()
 assert service.ready.wait(60) and not service.notice, service.notice
 
