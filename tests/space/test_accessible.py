@@ -15,6 +15,8 @@ def check_while_streaming(seen, start):
     start()
     stop = page.get_by_role("button", name="Stop", exact=True).locator("visible=true")
     expect(stop).to_be_visible()
+    under_way = page.get_by_text("Answering").or_(page.get_by_text("a second, first after"))
+    expect(under_way.locator("visible=true").first).to_be_visible()
     seen.check()
     if stop.count() and stop.is_enabled():
         stop.click()

@@ -111,6 +111,9 @@ def test_an_empty_question_is_answered_with_a_sentence(visit):
     seen = visit()
     seen.ask("   ")
     expect(seen.page.get_by_text("Please type a question.")).to_be_visible()
+    marked = seen.page.get_by_test_id("status-tracker").filter(has_text="Error")
+    expect(marked).to_have_count(3)  # Gradio's marks on conversation, line and box, which would cover what is there
+    expect(marked.locator("visible=true")).to_have_count(0)
 
 
 def test_base_alone_shows_a_notice_and_no_results(visit, hub, published, tmp_path):
