@@ -105,7 +105,7 @@ button[role=tab].selected {color: var(--kira-mark) !important}
 #kira-talk .top-panel {display: none}
 /* its arrow lies over the words, and the first words in view may be numbers to call */
 .scroll-down-button-container {display: none}
-/* Gradio writes "Error" here, over the conversation and aloud, at times after a mere Stop; a sentence says what is wrong */
+/* Gradio writes "Error" here, over the conversation, at times after a mere Stop; a sentence says what is wrong */
 [data-testid=status-tracker].hide, #kira-talk [data-testid=status-tracker] {visibility: hidden}
 footer {opacity: 1 !important}
 footer > .divider:not(.show-api:not(.hidden) ~ .divider) {display: none}
